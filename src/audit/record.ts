@@ -1,0 +1,70 @@
+// The record of a decision (profile section 8): JSON in JCS form (RFC 8785), so that its bytes can become a leaf of a log.
+// Members are written in lexicographic order; a test holds that to `canonicalize`. Prompts and completions are never in it.
+
+import { contentDigest } from '../crypto/content-digest.ts';
+import { type Decision, NOT_REQUIRED } from '../decision.ts';
+import { type InboundRequest, singleLine } from '../request.ts';
+
+export const RECORD_VERSION = 1;
+
+/** Longest value kept of what an unauthenticated caller chose. */
+const LONGEST = 2048;
+
+/**
+ * @param request absent where nothing could be read
+ * @param at milliseconds since the epoch
+ * @returns the canonical JSON text; what stands under `claimed` is what the caller said and nobody verified
+ */
+export function writeRecord(decision: Decision, request: InboundRequest | undefined, decisionId: string, at: number): string {
+  const reached = decision.effect === 'allow' ? decision.clearance : decision.reached;
+  const { chain, identity, access, attestation, signature, nonce } = reached;
+  // The chain counts as the agent's only once the request's own signature verified.
+  const agent = signature === undefined ? undefined : identity;
+  return JSON.stringify({
+    action: access?.action,
+    agents: agent && [agent.agent],
+    at: new Date(at).toISOString(),
+    body_bytes: request?.body.length,
+    claimed: request && agent === undefined ? claimedFields(request) : undefined,
+    content_digest: reached.body && request && request.body.length > 0 ? contentDigestOf(request) : undefined,
+    decision_id: decisionId,
+    detail: decision.effect === 'deny' ? decision.detail : undefined,
+    effect: decision.effect,
+    jti: agent && chain && [chain.claims.jti],
+    keyid: signature?.jkt,
+    level: attestation?.level,
+    method: request && cut(request.method),
+    model: access?.model,
+    not_required: NOT_REQUIRED,
+    operator: agent?.operator,
+    path: request && cut(request.path),
+    reason: decision.effect === 'deny' ? decision.reason : undefined,
+    repeated: nonce?.repeated || undefined,
+    sid: agent && chain?.claims.sid,
+    signature: signature && request && field(request, 'signature'),
+    signature_input: signature && request && field(request, 'signature-input'),
+    task: agent && chain?.claims.task,
+    token_hashes: agent && chain?.tokenHashes,
+    tools: access?.tools,
+    v: RECORD_VERSION,
+  });
+}
+
+function claimedFields(request: InboundRequest) {
+  return { signature: field(request, 'signature'), signature_input: field(request, 'signature-input') };
+}
+
+/** The digest as the client sent it, which was verified; made afresh where the field was not needed. */
+function contentDigestOf(request: InboundRequest): string {
+  return field(request, 'content-digest') ?? contentDigest(request.body);
+}
+
+function field(request: InboundRequest, name: string): string | undefined {
+  const value = singleLine(request.fields, name);
+  return typeof value === 'string' ? cut(value) : undefined;
+}
+
+/** Lone surrogates cannot occur: fields hold one character for each byte, and methods and paths are ASCII. */
+function cut(value: string): string {
+  return value.length > LONGEST ? `${value.slice(0, LONGEST)}…` : value;
+}

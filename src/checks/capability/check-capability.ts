@@ -1,0 +1,124 @@
+// Row 12 of profile section 4: the leaf's authorization details, and the operator's ceiling, allow the request.
+// What the request asks for is read out of the verified path and body only, never out of a header.
+
+import { JsonError, parseStrictJson } from '../../crypto/strict-json.ts';
+import { type Denied, denied, type Outcome, passed } from '../../outcome.ts';
+import { type InboundRequest, singleLine } from '../../request.ts';
+import { type AuthorizationDetails, covers } from '../../token/authorization-details.ts';
+import type { VerifiedChain } from '../chain/check-chain.ts';
+import type { VerifiedBody } from '../digest/check-digest.ts';
+import { type JsonObject, type Operation, Undetermined, type WantedAccess } from './provider-api.ts';
+import { findRoute, type ProviderRoutes } from './provider-routes.ts';
+import { readMultipart } from './read-multipart.ts';
+import { matchOperation, parseQuery } from './read-operation.ts';
+
+declare const allowed: unique symbol;
+
+/** What the request asks for, all of which its capability allows. */
+export interface AllowedAccess {
+  readonly [allowed]: true;
+  readonly provider: string;
+  readonly action: string;
+  /** `provider/model`, by the name that capabilities use. */
+  readonly model: string | undefined;
+  readonly tools: readonly string[];
+}
+
+interface Asked extends WantedAccess {
+  readonly provider: string;
+  readonly qualifiedModel: string | undefined;
+}
+
+export function checkCapability(
+  request: InboundRequest,
+  chain: VerifiedChain,
+  body: VerifiedBody,
+  routes: ProviderRoutes,
+): Outcome<AllowedAccess> {
+  let asked: Asked;
+  try {
+    asked = readAsked(request, body.bytes, routes);
+  } catch (error) {
+    if (error instanceof Undetermined) return denied('capability-insufficient', error.message);
+    throw error;
+  }
+  const beyond =
+    findBeyond(asked, body.bytes.length, chain.details, 'capability') ??
+    (chain.operator.ceiling && findBeyond(asked, body.bytes.length, chain.operator.ceiling, "operator's ceiling"));
+  if (beyond !== undefined) return beyond;
+  const { provider, action, tools, qualifiedModel } = asked;
+  return passed({ provider, action, model: qualifiedModel, tools } as unknown as AllowedAccess);
+}
+
+/** @throws {Undetermined} */
+function readAsked(request: InboundRequest, body: Uint8Array, routes: ProviderRoutes): Asked {
+  // After an upgrade bytes flow that no check sees (RFC 9110 section 7.8; extended CONNECT arrives as GET with `upgrade`).
+  if (request.fields.has('upgrade') || request.method === 'CONNECT')
+    throw new Undetermined('An upgraded connection cannot be held against a capability.');
+  if (!routes.authorities.has(request.authority)) throw new Undetermined('This gateway does not answer for that host.');
+  const found = findRoute(routes, request.path);
+  if (found === undefined) throw new Undetermined('No provider is configured for this path.');
+  const { route, rest } = found;
+  const matched = matchOperation(route.api, request.method, rest);
+  if (matched === undefined)
+    throw new Undetermined(`This method and path are no operation of ${route.name} that this gateway knows.`);
+  const { operation, path } = matched;
+  const query = parseQuery(request.query);
+  for (const name of query.keys()) {
+    if (operation.query?.includes(name) !== true)
+      throw new Undetermined('The query has a parameter that this operation does not take.');
+  }
+  const wanted = operation.wants({ path, query, body: readBody(request, body, operation) });
+  const model = wanted.model === undefined ? undefined : (route.aliases.get(wanted.model) ?? wanted.model);
+  return { ...wanted, provider: route.name, qualifiedModel: model === undefined ? undefined : `${route.name}/${model}` };
+}
+
+function readBody(request: InboundRequest, body: Uint8Array, operation: Operation): JsonObject {
+  if (operation.body === 'none') {
+    if (body.length > 0) throw new Undetermined('This operation takes no body.');
+    return {};
+  }
+  const encoding = singleLine(request.fields, 'content-encoding');
+  if (encoding !== undefined && encoding !== 'identity') throw new Undetermined('Send the body without content-encoding.');
+  const type = singleLine(request.fields, 'content-type');
+  if (typeof type !== 'string') throw new Undetermined('Send one content-type.');
+  if (operation.body === 'multipart') return readMultipart(type, body);
+  if (!/^application\/json[ \t]*(;[ \t]*charset="?utf-8"?[ \t]*)?$/i.test(type))
+    throw new Undetermined('Send the body as application/json in UTF-8.');
+  let value: unknown;
+  try {
+    value = parseStrictJson(body);
+  } catch (error) {
+    if (error instanceof JsonError) throw new Undetermined(`The body is ${error.message}.`);
+    throw error;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new Undetermined('The body is not a JSON object.');
+  return value as JsonObject;
+}
+
+/** `of` says whose limit it is; limits may be told to the caller, since they are its own. */
+function findBeyond(asked: Asked, inputBytes: number, details: AuthorizationDetails, of: string): Denied | undefined {
+  const { action, tools, outputTokens, qualifiedModel } = asked;
+  if (!details.actions.includes(action)) return beyond(`The ${of} does not include the action "${action}".`);
+  if (qualifiedModel !== undefined && !details.models?.some((pattern) => covers(pattern, qualifiedModel))) {
+    return beyond(`The ${of} does not include the model that the request names.`);
+  }
+  if (details.tools !== undefined && !tools.every((tool) => details.tools?.some((pattern) => covers(pattern, tool)))) {
+    return beyond(`The ${of} does not include every tool that the request declares.`);
+  }
+  const { output_tokens, input_bytes, tools: toolCount } = details.max ?? {};
+  if (input_bytes !== undefined && inputBytes > input_bytes)
+    return beyond(`The ${of} allows at most ${input_bytes} bytes of input.`);
+  if (toolCount !== undefined && tools.length > toolCount) return beyond(`The ${of} allows at most ${toolCount} tools.`);
+  if (output_tokens !== undefined && (outputTokens === 'unstated' || outputTokens > output_tokens)) {
+    return beyond(
+      `The ${of} allows at most ${output_tokens} output tokens: state a limit (such as max_completion_tokens, max_output_tokens or max_tokens) that does not exceed it.`,
+    );
+  }
+  return undefined;
+}
+
+function beyond(detail: string): Denied {
+  return denied('capability-insufficient', detail);
+}

@@ -1,0 +1,58 @@
+// Azure OpenAI: a deployment in the path stands for the model, or OpenAI's own shape under /openai/v1 (profile section 3).
+
+import { type OperationInput, type ProviderApi, Undetermined } from '../provider-api.ts';
+import { modelName, read } from '../readers/members.ts';
+import { chat, embeddings, images, modelInBody, responses, speech, transcript } from '../readers/openai-body.ts';
+
+const query = ['api-version'];
+
+function deployment({ path, body }: OperationInput): string {
+  const name = modelName(path.deployment);
+  const stated = read(body, 'model');
+  if (stated !== undefined && stated !== name) {
+    throw new Undetermined('`model` differs from the deployment in the path; leave it out or send the same name');
+  }
+  return name;
+}
+
+export const provider: ProviderApi = {
+  name: 'azure-openai',
+  credential: { header: 'api-key', prefix: '' },
+  baseUrl: { environment: 'AZURE_OPENAI_ENDPOINT', suffix: '' },
+  operations: [
+    { method: 'POST', path: '/openai/deployments/{deployment}/chat/completions', body: 'json', query, wants: chat(deployment) },
+    { method: 'POST', path: '/openai/deployments/{deployment}/embeddings', body: 'json', query, wants: embeddings(deployment) },
+    {
+      method: 'POST',
+      path: '/openai/deployments/{deployment}/images/generations',
+      body: 'json',
+      query,
+      wants: images(deployment),
+    },
+    {
+      method: 'POST',
+      path: '/openai/deployments/{deployment}/images/edits',
+      body: 'multipart',
+      query,
+      wants: images(deployment),
+    },
+    { method: 'POST', path: '/openai/deployments/{deployment}/audio/speech', body: 'json', query, wants: speech(deployment) },
+    {
+      method: 'POST',
+      path: '/openai/deployments/{deployment}/audio/transcriptions',
+      body: 'multipart',
+      query,
+      wants: transcript(deployment),
+    },
+    {
+      method: 'POST',
+      path: '/openai/deployments/{deployment}/audio/translations',
+      body: 'multipart',
+      query,
+      wants: transcript(deployment),
+    },
+    { method: 'POST', path: '/openai/v1/chat/completions', body: 'json', query, wants: chat(modelInBody) },
+    { method: 'POST', path: '/openai/v1/responses', body: 'json', query, wants: responses(modelInBody) },
+    { method: 'POST', path: '/openai/v1/embeddings', body: 'json', query, wants: embeddings(modelInBody) },
+  ],
+};

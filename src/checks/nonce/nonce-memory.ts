@@ -1,0 +1,114 @@
+// Nonces of one process, in memory: the set-once register behind row 9. What must outlive the process is written by the
+// store together with the decision's record; here it is loaded again at start.
+//
+// Entries leave by the monotonic clock, so that setting the wall clock neither forgets a nonce early nor keeps it for ever.
+// What left is remembered as one number: a signature that could have been among the forgotten is refused.
+
+import { hash } from 'node:crypto';
+import type { NonceStore, NonceUse, NonceVerdict } from './check-nonce.ts';
+
+const BUCKET_MILLIS = 1000;
+/** Profile section 4: a Check repeated within this time gets the same answer. */
+const REPEAT_MILLIS = 2000;
+
+interface Bucket {
+  readonly closesAt: number;
+  latestRetained: number;
+  readonly entries: string[];
+  readonly keys: string[];
+}
+
+interface RecentUse {
+  readonly streamId: string;
+  readonly signature: string;
+  readonly decisionId: string;
+  readonly at: number;
+}
+
+export interface NonceMemorySettings {
+  readonly perKeyLimit: number;
+  /** Longest time in milliseconds from acceptance to the end of a signature's window, both skews included. */
+  readonly windowMillis: number;
+  /** Monotonic milliseconds. */
+  readonly monotonic: () => number;
+  /** Milliseconds since the epoch through which an earlier process forgot nonces. */
+  readonly forgottenThrough: number;
+}
+
+export class NonceMemory implements NonceStore {
+  readonly #settings: NonceMemorySettings;
+  readonly #seen = new Set<string>();
+  readonly #perKey = new Map<string, number>();
+  readonly #recent = new Map<string, RecentUse>();
+  readonly #buckets: Bucket[] = [];
+  #forgottenThrough: number;
+
+  constructor(settings: NonceMemorySettings) {
+    this.#settings = settings;
+    this.#forgottenThrough = settings.forgottenThrough;
+  }
+
+  get size(): number {
+    return this.#seen.size;
+  }
+
+  /** Takes up a nonce that an earlier process accepted. */
+  load(entry: string, jkt: string, retainUntil: number): void {
+    this.#add(entry, jkt, retainUntil, this.#settings.monotonic());
+  }
+
+  consume(use: NonceUse): NonceVerdict {
+    const now = this.#settings.monotonic();
+    this.#forget(now);
+    if (use.retainUntil <= this.#forgottenThrough) return 'forgotten';
+    const entry = nonceEntry(use.jkt, use.nonce);
+    if (this.#seen.has(entry)) {
+      const first = this.#recent.get(entry);
+      const repeated =
+        first !== undefined && first.streamId === use.streamId && first.signature === use.signature && use.streamId !== '';
+      return repeated ? { repeated: first.decisionId } : 'replayed';
+    }
+    if ((this.#perKey.get(use.jkt) ?? 0) >= this.#settings.perKeyLimit) return 'quota';
+    this.#add(entry, use.jkt, use.retainUntil, now);
+    this.#recent.set(entry, { streamId: use.streamId, signature: use.signature, decisionId: use.decisionId, at: now });
+    return 'first';
+  }
+
+  #add(entry: string, jkt: string, retainUntil: number, now: number): void {
+    let bucket = this.#buckets.at(-1);
+    if (bucket === undefined || bucket.closesAt <= now) {
+      bucket = { closesAt: now + BUCKET_MILLIS, latestRetained: 0, entries: [], keys: [] };
+      this.#buckets.push(bucket);
+    }
+    bucket.entries.push(entry);
+    bucket.keys.push(jkt);
+    bucket.latestRetained = Math.max(bucket.latestRetained, retainUntil);
+    this.#seen.add(entry);
+    this.#perKey.set(jkt, (this.#perKey.get(jkt) ?? 0) + 1);
+  }
+
+  #forget(now: number): void {
+    for (const [entry, { at }] of this.#recent) {
+      if (at + REPEAT_MILLIS > now) break;
+      this.#recent.delete(entry);
+    }
+    for (let bucket = this.#buckets[0]; bucket !== undefined; bucket = this.#buckets[0]) {
+      if (bucket.closesAt + this.#settings.windowMillis > now) return;
+      this.#buckets.shift();
+      this.#forgottenThrough = Math.max(this.#forgottenThrough, bucket.latestRetained);
+      for (const entry of bucket.entries) this.#seen.delete(entry);
+      for (const jkt of bucket.keys) this.#release(jkt);
+    }
+  }
+
+  #release(jkt: string): void {
+    const left = (this.#perKey.get(jkt) ?? 1) - 1;
+    if (left === 0) this.#perKey.delete(jkt);
+    else this.#perKey.set(jkt, left);
+  }
+}
+
+/** A fixed-size name of (key, nonce): memory does not grow with what a client chooses to send. */
+export function nonceEntry(jkt: string, nonce: string): string {
+  return hash('sha256', `${jkt}.${nonce}`, 'base64url');
+}

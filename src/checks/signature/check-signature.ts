@@ -1,0 +1,46 @@
+// Row 7 of profile section 4: the request verifies under the leaf's key, with the algorithm the capability binds to it.
+
+import { signatureBase } from '../../crypto/signature-base.ts';
+import { verifySignature } from '../../crypto/verify-signature.ts';
+import { denied, type Outcome, passed } from '../../outcome.ts';
+import type { InboundRequest } from '../../request.ts';
+import type { VerifiedChain } from '../chain/check-chain.ts';
+import type { KnownIdentity } from '../identity/check-identity.ts';
+import type { ClaimedSignature } from './signature-input.ts';
+
+declare const verified: unique symbol;
+
+/** The covered components are as the holder of the leaf's key signed them. */
+export interface VerifiedSignature {
+  readonly [verified]: true;
+  readonly jkt: string;
+  readonly nonce: string;
+  /** Seconds since the epoch after which the signature is not accepted, before skew. */
+  readonly expires: number;
+  /** The signature's bytes, base64: what tells a repeated Check from a replay. */
+  readonly signature: string;
+}
+
+export async function checkSignature(
+  request: InboundRequest,
+  claimed: ClaimedSignature,
+  chain: VerifiedChain,
+  _identity: KnownIdentity,
+): Promise<Outcome<VerifiedSignature>> {
+  const result = signatureBase(request, claimed.components, claimed.signatureParams);
+  if ('missing' in result) {
+    // Row 2: exactly one field line for each covered field; row 3: a component that is not there cannot be covered.
+    if (request.fields.has(result.missing)) return denied('malformed', 'A covered field must be a single field line.');
+    return denied('signature-input', 'A covered field is not in the request.');
+  }
+  if (!(await verifySignature(chain.key, chain.algorithm, result.base, claimed.signature))) {
+    return denied('signature-invalid', 'The signature does not verify over the request as it arrived.');
+  }
+  const { nonce, expires } = claimed;
+  return passed({
+    jkt: chain.key.jkt,
+    nonce,
+    expires,
+    signature: claimed.signature.toString('base64'),
+  } as unknown as VerifiedSignature);
+}

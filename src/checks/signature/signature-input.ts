@@ -1,0 +1,146 @@
+// Rows 3 and 4 of profile section 4: one signature tagged `agent-cap`, its coverage, its parameters and its time window.
+// Still unverified: all of this is what the sender claims to have signed.
+
+import { type Dictionary, type InnerList, type Parameters, serializeInnerList } from 'structured-headers';
+import { z } from 'zod';
+import { isSupportedComponent } from '../../crypto/signature-base.ts';
+import { type Denied, denied, type Outcome, passed } from '../../outcome.ts';
+import type { InboundRequest } from '../../request.ts';
+import type { WellFormedRequest } from '../form/check-form.ts';
+
+export const signatureConfiguration = z.strictObject({
+  maxLifetimeSeconds: z
+    .int()
+    .min(1)
+    .max(300)
+    .default(60)
+    .describe('longest time from `created` to `expires` that a signature may ask for'),
+  clockSkewSeconds: z.int().min(0).max(60).default(30).describe("how far an agent's clock may be off"),
+});
+export type SignatureConfiguration = z.infer<typeof signatureConfiguration>;
+
+export const SIGNATURE_TAG = 'agent-cap';
+export const ALWAYS_COVERED = ['@method', '@authority', '@path', '@query', 'agent-capability'];
+export const COVERED_WITH_CONTENT = ['content-type', 'content-digest'];
+/** Beyond the profile's two: a method override that is not covered could turn one signed request into another. */
+export const COVERED_WHEN_PRESENT = [
+  'agent-attestation',
+  'idempotency-key',
+  'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
+];
+const MOST_COMPONENTS = 64;
+/** At least 128 bits of base64url; the longest bounds what a nonce costs to keep. */
+const NONCE = /^[A-Za-z0-9_-]{22,256}$/;
+
+declare const accepted: unique symbol;
+
+/** A Signature-Input of the required shape and in its time window; not verified. */
+export interface ClaimedSignature {
+  readonly [accepted]: true;
+  readonly components: readonly string[];
+  /** Serialised value of `@signature-params` (RFC 9421 section 2.3). */
+  readonly signatureParams: string;
+  readonly signature: Buffer;
+  /** Seconds since the epoch. */
+  readonly created: number;
+  readonly expires: number;
+  readonly nonce: string;
+  readonly keyid: string;
+}
+
+/** @param now milliseconds since the epoch */
+export function checkSignatureInput(
+  wellFormed: WellFormedRequest,
+  configuration: SignatureConfiguration,
+  now: number,
+): Outcome<ClaimedSignature> {
+  const label = findLabel(wellFormed.untrustedSignatureInput);
+  if (typeof label !== 'string') return label;
+  const member = wellFormed.untrustedSignatureInput?.get(label) as InnerList;
+  const signature = wellFormed.untrustedSignature?.get(label)?.[0];
+  if (signature === undefined)
+    return denied('signature-missing', 'Signature has no member for the label that Signature-Input tags "agent-cap".');
+  if (!(signature instanceof ArrayBuffer)) return denied('malformed', 'The signature is not a Byte Sequence.');
+
+  const components = readComponents(member);
+  if (!Array.isArray(components)) return components;
+  const uncovered = findUncovered(wellFormed.request, components);
+  if (uncovered !== undefined) return denied('signature-input', `The signature must cover "${uncovered}".`);
+
+  const parameters = readParameters(member[1], configuration);
+  if (parameters.denied) return parameters;
+  const { created, expires } = parameters.proof;
+  if (created * 1000 > now + configuration.clockSkewSeconds * 1000) {
+    return denied('clock-skew', 'The signature was created in the future: set the clock by the Date header.');
+  }
+  if (now > (expires + configuration.clockSkewSeconds) * 1000)
+    return denied('signature-expired', 'The signature has expired: sign the request again.');
+  return passed({
+    components,
+    signatureParams: serializeInnerList(member),
+    signature: Buffer.from(signature),
+    ...parameters.proof,
+  } as unknown as ClaimedSignature);
+}
+
+function findLabel(input: Dictionary | undefined): string | Denied {
+  let found: string | undefined;
+  for (const [label, [items, parameters]] of input ?? []) {
+    if (!Array.isArray(items) || parameters.get('tag') !== SIGNATURE_TAG) continue;
+    if (found !== undefined) return denied('signature-input', 'Exactly one signature may be tagged "agent-cap".');
+    found = label;
+  }
+  return found ?? denied('signature-missing', 'Send one signature with tag="agent-cap" in Signature-Input and Signature.');
+}
+
+function readComponents([items]: InnerList): string[] | Denied {
+  if (items.length > MOST_COMPONENTS) return denied('malformed', 'The signature covers too many components.');
+  const components: string[] = [];
+  for (const [name, parameters] of items) {
+    if (typeof name !== 'string') return denied('malformed', 'A covered component is not a String.');
+    // Parameters (;sf ;bs ;key ;req ;tr ;name) select another value than the whole field, so one name could be covered twice.
+    if (parameters.size > 0) return denied('malformed', 'Component parameters are not supported.');
+    if (name === '@status' || name !== name.toLowerCase())
+      return denied('malformed', 'A covered component is not one of a request.');
+    if (components.includes(name)) return denied('malformed', 'A component is covered twice.');
+    if (!isSupportedComponent(name))
+      return denied(
+        'signature-input',
+        'A covered component is one that this gateway cannot prove: use @method @authority @path @query.',
+      );
+    components.push(name);
+  }
+  return components;
+}
+
+function findUncovered(request: InboundRequest, components: readonly string[]): string | undefined {
+  for (const name of ALWAYS_COVERED) if (!components.includes(name)) return name;
+  if (request.body.length > 0) for (const name of COVERED_WITH_CONTENT) if (!components.includes(name)) return name;
+  for (const name of COVERED_WHEN_PRESENT) if (request.fields.has(name) && !components.includes(name)) return name;
+  return undefined;
+}
+
+type SignatureParameters = Pick<ClaimedSignature, 'created' | 'expires' | 'nonce' | 'keyid'>;
+
+function readParameters(parameters: Parameters, { maxLifetimeSeconds }: SignatureConfiguration): Outcome<SignatureParameters> {
+  // The algorithm is bound to the key by the capability; one that the message names is an attempt to choose it.
+  if (parameters.has('alg')) return denied('signature-input', 'Leave out "alg": the capability binds the algorithm to the key.');
+  const [created, expires, nonce, keyid] = ['created', 'expires', 'nonce', 'keyid'].map((name) => parameters.get(name));
+  if (!isSeconds(created)) return denied('signature-input', 'The parameter "created" must be an Integer.');
+  if (!isSeconds(expires)) return denied('signature-input', 'The parameter "expires" must be an Integer.');
+  if (expires < created || expires - created > maxLifetimeSeconds) {
+    return denied('signature-input', `"expires" must be at most ${maxLifetimeSeconds} s after "created".`);
+  }
+  if (typeof nonce !== 'string' || !NONCE.test(nonce)) {
+    return denied('signature-input', 'The parameter "nonce" must be 128 bits or more in base64url, at most 256 characters.');
+  }
+  if (typeof keyid !== 'string') return denied('signature-input', 'The parameter "keyid" must be a String.');
+  return passed({ created, expires, nonce, keyid });
+}
+
+/** A Date (RFC 9651 section 3.3.7) parses to an object, a Token likewise, and a Decimal to a number that may have a fraction. */
+function isSeconds(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}

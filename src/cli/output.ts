@@ -1,0 +1,32 @@
+// What every command does the same: JSON or text on stdout, one clear line on stderr, and the exit code.
+
+import { styleText } from 'node:util';
+import { ConfigurationError } from '../config.ts';
+
+/** 0: done. 1: the answer is no (not valid, not started). 2: the command line is wrong. */
+export const EXIT = { ok: 0, no: 1, usage: 2 } as const;
+
+/** An error that the user can act on; the message says what to do. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+}
+
+export interface OutputOptions {
+  readonly json?: boolean;
+}
+
+export function print({ json }: OutputOptions, value: unknown, text: string): void {
+  process.stdout.write(`${json ? JSON.stringify(value, undefined, 2) : text}\n`);
+}
+
+export function fail(error: unknown, { json }: OutputOptions = {}): void {
+  process.exitCode = EXIT.no;
+  const problems =
+    error instanceof ConfigurationError ? error.problems : [error instanceof Error ? error.message : String(error)];
+  if (json) process.stdout.write(`${JSON.stringify({ error: { problems } }, undefined, 2)}\n`);
+  for (const problem of problems) process.stderr.write(`${styleText('red', 'hermesbridge:')} ${problem}\n`);
+}
+
+export function collect(value: string, previous: string[] = []): string[] {
+  return [...previous, value];
+}

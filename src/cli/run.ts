@@ -1,0 +1,128 @@
+// `serve`, `up`, `envoy` and `config check`: the commands that need a configuration file.
+
+import type { Command } from 'commander';
+import { pino } from 'pino';
+import { loadProviders } from '../checks/capability/provider-registry.ts';
+import { type LoadedConfiguration, loadConfiguration } from '../config.ts';
+import { startService } from '../serve/serve.ts';
+import { readCredentials } from '../serve/start-sign.ts';
+import { assertVerify } from '../serve/start-verify.ts';
+import { startPair } from '../serve/up.ts';
+import { CommandError, fail, type OutputOptions, print } from './output.ts';
+
+interface RunOptions extends OutputOptions {
+  config?: string;
+}
+
+const CONFIG_HELP = '\nThe file is named by --config or HERMESBRIDGE_CONFIG; docs/configuration.md has every key.';
+
+export function addRunCommands(program: Command): void {
+  withConfig(program.command('serve'))
+    .summary('run the service; Envoy is run by someone else')
+    .description(
+      'Runs the roles of the configuration in the foreground. SIGHUP reloads the configuration, SIGTERM drains and stops.',
+    )
+    .addHelpText('after', `${CONFIG_HELP}\n\nExample:\n  hermesbridge serve --config gateway.yaml`)
+    .action(serve);
+  withConfig(program.command('up'))
+    .summary('run the service and its Envoy together')
+    .description(
+      'Runs the roles of the configuration and an Envoy for each, prints the URLs when they are ready, and stops all on a signal.',
+    )
+    .addHelpText('after', `${CONFIG_HELP}\n\nExample:\n  hermesbridge up --config gateway.yaml`)
+    .action(up);
+  const config = program
+    .command('config')
+    .summary('look at a configuration')
+    .description('Looks at a configuration without running it.');
+  withConfig(config.command('check'))
+    .summary('say what is wrong with a configuration')
+    .description(
+      'Checks the configuration, the keys and capabilities it names included, and prints every problem. Exits 1 when there is one.',
+    )
+    .addHelpText('after', `${CONFIG_HELP}\n\nExample:\n  hermesbridge config check --config gateway.yaml`)
+    .action(check);
+}
+
+function withConfig(command: Command): Command {
+  return command
+    .option('-c, --config <file>', 'configuration file', process.env['HERMESBRIDGE_CONFIG'])
+    .option('--json', 'print JSON');
+}
+
+async function load({ config }: RunOptions): Promise<LoadedConfiguration> {
+  if (config === undefined) throw new CommandError('name the configuration with --config FILE or HERMESBRIDGE_CONFIG');
+  return loadConfiguration(config);
+}
+
+function logger({ configuration }: LoadedConfiguration) {
+  return pino(
+    { level: configuration.log.level, base: null, redact: ['*.authorization', '*.key'] },
+    pino.destination({ dest: 2, sync: false, minLength: 0 }),
+  );
+}
+
+async function serve(options: RunOptions): Promise<void> {
+  const loaded = await load(options);
+  const log = logger(loaded);
+  const service = await startService(loaded.file, loaded.configuration, { log, clock: Date.now });
+  const addresses = service.roles.map(({ role, address }) => ({ role, address }));
+  print(options, { ready: true, addresses }, addresses.map(({ role, address }) => `${role}  ${address}`).join('\n'));
+  await untilStopped(() => service.reload(), log);
+  await service.stop();
+}
+
+async function up(options: RunOptions): Promise<void> {
+  const loaded = await load(options);
+  const log = logger(loaded);
+  const ended = Promise.withResolvers<Error>();
+  const pair = await startPair(loaded.file, loaded.configuration, {
+    log,
+    clock: Date.now,
+    onProgress: (line) => process.stderr.write(`${line}\n`),
+    onExit: (error) => ended.resolve(error),
+  });
+  print(
+    options,
+    { ready: true, urls: pair.urls },
+    Object.entries(pair.urls)
+      .map(([role, url]) => `${role}  ${url}`)
+      .join('\n'),
+  );
+  const error = await Promise.race([untilStopped(() => pair.reload(), log), ended.promise]);
+  await pair.stop();
+  if (error instanceof Error) throw error;
+}
+
+/** Resolves on SIGINT or SIGTERM. A second signal ends the program at once. */
+function untilStopped(reload: () => Promise<void>, log: ReturnType<typeof logger>): Promise<void> {
+  process.on('SIGHUP', () => {
+    reload().then(
+      () => log.info('configuration reloaded'),
+      (error: unknown) => log.error({ err: error }, 'configuration not reloaded: the old one stays in force'),
+    );
+  });
+  return new Promise((resolve) => {
+    let stopping = false;
+    const stop = () => {
+      if (stopping) process.exit(130);
+      stopping = true;
+      resolve();
+    };
+    process.on('SIGINT', stop);
+    process.on('SIGTERM', stop);
+  });
+}
+
+async function check(options: RunOptions): Promise<void> {
+  const { file, configuration } = await load(options);
+  if (configuration.verify) assertVerify(configuration.verify, await loadProviders());
+  if (configuration.sign) await readCredentials(configuration.sign);
+  print(options, { file, valid: true }, `${file}: no problems`);
+}
+
+/** Nothing may end the process but a signal: what nobody caught is logged, and the check it belonged to is denied by its deadline. */
+export function surviveUncaught(): void {
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', (error) => fail(error));
+}

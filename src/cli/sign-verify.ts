@@ -1,0 +1,172 @@
+// `sign` prints the headers for one request; `verify` explains a captured one step by step.
+
+import { randomBytes, randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { type Command, InvalidArgumentError } from 'commander';
+import { loadProviders } from '../checks/capability/provider-registry.ts';
+import { type Checks, makeChecks } from '../checks/checks.ts';
+import { NonceMemory } from '../checks/nonce/nonce-memory.ts';
+import { loadConfiguration } from '../config.ts';
+import { readPrivateKey } from '../crypto/private-key.ts';
+import { decide } from '../decide.ts';
+import { refuse } from '../decision.ts';
+import { parseCheckRequest } from '../ext-authz/parse-check-request.ts';
+import { providerRoutes } from '../serve/provider-routes.ts';
+import { readSecret } from '../serve/secret.ts';
+import { assertVerify } from '../serve/start-verify.ts';
+import { signRequest } from '../sign/sign-request.ts';
+import { trustOperators } from '../trust/operators.ts';
+import { asChecked, parseCapturedRequest, parseHeader } from './captured-request.ts';
+import { CommandError, collect, EXIT, type OutputOptions, print } from './output.ts';
+
+interface SignOptions extends OutputOptions {
+  key: string;
+  capability: string;
+  url: string;
+  method: string;
+  header?: string[];
+  data?: string;
+  lifetime: number;
+  curl?: boolean;
+}
+
+export function addRequestCommands(program: Command): void {
+  program
+    .command('sign')
+    .summary('print the headers that make a request acceptable to the gateway')
+    .description('Signs one request, for use with curl. The signature holds for one attempt and for the time --lifetime says.')
+    .requiredOption('--key <file>', "the agent's private key")
+    .requiredOption('--capability <file>', "the agent's capability")
+    .requiredOption('--url <url>', "the gateway's URL with path and query")
+    .option('-X, --method <method>', 'HTTP method', 'POST')
+    .option('-H, --header <line>', 'a header of the request, NAME: VALUE; may be repeated', collect)
+    .option('-d, --data <data>', 'the body; @FILE reads it from a file, @- from standard input')
+    .option('--lifetime <seconds>', 'time until the signature expires', seconds, 60)
+    .option('--curl', 'print a whole curl command')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      "\nExample:\n  hermesbridge sign --key agent.jwk --capability agent.capability \\\n    --url https://gateway.example/openai/v1/chat/completions -H 'content-type: application/json' -d @body.json",
+    )
+    .action(sign);
+  program
+    .command('verify')
+    .summary('explain a captured request step by step')
+    .description(
+      'Runs every check of the gateway on a captured request and says how far it gets. Nothing is recorded and no nonce is taken, so a replay is not seen. Exits 1 when it would be denied.',
+    )
+    .argument(
+      '<request>',
+      'file with the request, as JSON {method, url, headers, body} or as HTTP/1.1 text; - for standard input',
+    )
+    .option('-c, --config <file>', "the gateway's configuration (or HERMESBRIDGE_CONFIG)", process.env['HERMESBRIDGE_CONFIG'])
+    .option('--at <time>', 'judge the times as of then (RFC 3339), instead of now', time)
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  hermesbridge verify --config gateway.yaml captured.http --at 2026-05-04T10:00:00Z')
+    .action(verify);
+}
+
+async function sign(options: SignOptions): Promise<void> {
+  if (!URL.canParse(options.url)) throw new CommandError('--url does not parse');
+  const url = new URL(options.url);
+  const key = readPrivateKey(await readSecret({ file: options.key }, '--key'));
+  const chain = (await readSecret({ file: options.capability }, '--capability', true)).split(/\s+/);
+  const body = await readData(options.data);
+  const own = (options.header ?? []).map(parseHeader);
+  if (body.length > 0 && !own.some(([name]) => name === 'content-type')) own.push(['content-type', 'application/json']);
+  const fields = new Map<string, string[]>();
+  for (const [name, value] of own) fields.set(name, [...(fields.get(name) ?? []), value]);
+  const request = { method: options.method, authority: url.host, path: url.pathname, query: url.search || '?', fields, body };
+  const moment = { now: Date.now(), lifetimeSeconds: options.lifetime, nonce: randomBytes(16) };
+  const headers = [...own, ...signRequest(request, { key, chain }, moment)];
+  const lines = headers.map(([name, value]) => `${name}: ${value}`);
+  print(options, { method: options.method, url: url.href, headers }, options.curl ? curl(options, url, lines) : lines.join('\n'));
+}
+
+function curl({ method, data }: SignOptions, url: URL, lines: string[]): string {
+  const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
+  const parts = ['curl -sS -N', `-X ${method}`, ...lines.map((line) => `-H ${quote(line)}`)];
+  if (data !== undefined) parts.push(`--data-binary ${quote(data)}`);
+  return [...parts, quote(url.href)].join(' \\\n  ');
+}
+
+async function readData(data: string | undefined): Promise<Buffer> {
+  if (data === undefined) return Buffer.alloc(0);
+  if (data === '@-') return readStandardInput();
+  if (!data.startsWith('@')) return Buffer.from(data);
+  return readFile(data.slice(1)).catch(() => Promise.reject(new CommandError(`${data.slice(1)} cannot be read`)));
+}
+
+async function readStandardInput(): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks);
+}
+
+interface Step {
+  readonly check: string;
+  readonly passed: boolean;
+  readonly reason?: string;
+  readonly detail?: string;
+}
+
+async function verify(file: string, options: OutputOptions & { config?: string; at?: number }): Promise<void> {
+  if (options.config === undefined) throw new CommandError('name the gateway configuration with --config or HERMESBRIDGE_CONFIG');
+  const { configuration } = await loadConfiguration(options.config);
+  const role = configuration.verify;
+  if (role === undefined) throw new CommandError(`${options.config} has no role "verify"`);
+  const apis = await loadProviders();
+  assertVerify(role, apis);
+  const captured = parseCapturedRequest(file === '-' ? await readStandardInput() : await readFile(file));
+  const steps: Step[] = [];
+  const checks = makeChecks({
+    gatewayNames: role.gateway.names,
+    operators: trustOperators(role.trust),
+    routes: providerRoutes(role, apis),
+    signature: role.signature,
+    chain: role.chain,
+    nonces: new NonceMemory({ perKeyLimit: 1, windowMillis: 1, monotonic: () => 0, forgottenThrough: 0 }),
+    clock: () => options.at ?? Date.now(),
+    newDecisionId: randomUUID,
+  });
+  const parsed = parseCheckRequest(asChecked(captured));
+  const decision = parsed.denied ? refuse(parsed, {}) : await decide(parsed.proof, explained(checks, steps));
+  if (parsed.denied) steps.push({ check: 'parse', passed: false, reason: parsed.reason, detail: parsed.detail });
+  const text = steps.map(
+    ({ check, passed, reason, detail }) => `${passed ? 'pass' : 'FAIL'}  ${check}${passed ? '' : `  ${reason}: ${detail}`}`,
+  );
+  print(options, { effect: decision.effect, steps }, [...text, `=> ${decision.effect}`].join('\n'));
+  if (decision.effect === 'deny') process.exitCode = EXIT.no;
+}
+
+/** The same checks, as synchronous or not as they are; each notes how it ended. */
+function explained(checks: Checks, steps: Step[]): Checks {
+  type Run = (...proofs: never[]) => ReturnType<Checks['form']> | Promise<ReturnType<Checks['form']>>;
+  const noted = Object.entries(checks).map(([check, run]) => {
+    const note = (outcome: ReturnType<Checks['form']>) => {
+      steps.push(
+        outcome.denied ? { check, passed: false, reason: outcome.reason, detail: outcome.detail } : { check, passed: true },
+      );
+      return outcome;
+    };
+    return [
+      check,
+      (...proofs: never[]) => {
+        const outcome = (run as Run)(...proofs);
+        return outcome instanceof Promise ? outcome.then(note) : note(outcome);
+      },
+    ];
+  });
+  return Object.fromEntries(noted) as Checks;
+}
+
+function seconds(text: string): number {
+  if (!/^\d{1,3}$/.test(text)) throw new InvalidArgumentError('must be a number of seconds');
+  return Number(text);
+}
+
+function time(text: string): number {
+  const at = Date.parse(text);
+  if (Number.isNaN(at)) throw new InvalidArgumentError('must be a time such as 2026-05-04T10:00:00Z');
+  return at;
+}

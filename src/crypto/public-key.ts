@@ -1,0 +1,102 @@
+// Public keys, admitted only when valid (profile section 1): canonical encoding, on the curve, no small-order Ed25519
+// point, RSA of 3072 bits or more. node:crypto and jose accept small-order keys, under which one fixed signature
+// verifies every message, so nothing is verified with a key that did not come through here.
+
+import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { p256 } from '@noble/curves/nist.js';
+import { decodeBase64url } from './base64url.ts';
+import { jwkThumbprint, type PublicJwk } from './thumbprint.ts';
+
+/** Fully specified algorithms (RFC 9864); `EdDSA` is polymorphic and not among them. */
+export const ALGORITHMS = ['Ed25519', 'ES256', 'PS256', 'PS512'] as const;
+export type Algorithm = (typeof ALGORITHMS)[number];
+
+declare const validated: unique symbol;
+
+/** A key that passed every check of this file. */
+export interface PublicKey {
+  readonly [validated]: true;
+  /** SHA-256 JWK thumbprint, base64url. */
+  readonly jkt: string;
+  /** What the key may be used with: one algorithm, or both PSS hashes where an RSA JWK names none. */
+  readonly algorithms: readonly Algorithm[];
+  readonly jwk: PublicJwk;
+  readonly keyObject: KeyObject;
+  /** The 32 bytes of an Ed25519 key, for the verifier that takes them so. */
+  readonly raw: Buffer | undefined;
+}
+
+export class KeyError extends Error {
+  override readonly name = 'KeyError';
+}
+
+const MEMBERS = new Set(['kty', 'crv', 'x', 'y', 'n', 'e', 'alg', 'kid', 'use', 'key_ops', 'ext']);
+const RSA_BITS = { least: 3072, most: 8192 };
+
+/** @throws {KeyError} that says what is wrong with the key. */
+export function importPublicJwk(jwk: unknown): PublicKey {
+  if (typeof jwk !== 'object' || jwk === null || Array.isArray(jwk)) throw new KeyError('a JWK is an object');
+  for (const member of Object.keys(jwk)) {
+    // A private member in public is a key given away; any other unknown one may change what the key means.
+    if (!MEMBERS.has(member)) throw new KeyError(`JWK member "${member.slice(0, 20)}" is not one of a public key`);
+  }
+  const { kty, crv, x, y, n, e, alg, use } = jwk as Record<string, unknown>;
+  if (use !== undefined && use !== 'sig') throw new KeyError('the key is not for signatures');
+  if (kty === 'OKP' && crv === 'Ed25519') return build({ kty, crv, x: ed25519Point(x) }, ['Ed25519'], alg);
+  if (kty === 'EC' && crv === 'P-256') return build({ kty, crv, ...p256Point(x, y) }, ['ES256'], alg);
+  if (kty === 'RSA') return build({ kty, ...rsaModulus(n, e) }, ['PS256', 'PS512'], alg);
+  throw new KeyError('unsupported key type: use Ed25519, P-256 or RSA');
+}
+
+function build(material: PublicJwk, possible: readonly Algorithm[], alg: unknown): PublicKey {
+  const algorithms = alg === undefined ? possible : possible.filter((algorithm) => algorithm === alg);
+  if (algorithms.length === 0) throw new KeyError(`"alg" of this key must be ${possible.join(' or ')}`);
+  return {
+    jkt: jwkThumbprint(material),
+    algorithms,
+    jwk: alg === undefined ? material : { ...material, alg: algorithms[0] },
+    keyObject: createPublicKey({ key: material as JsonWebKey, format: 'jwk' }),
+    raw: material.kty === 'OKP' ? Buffer.from(material.x ?? '', 'base64url') : undefined,
+  } as PublicKey;
+}
+
+function coordinate(value: unknown, name: string): Buffer {
+  const bytes = typeof value === 'string' ? decodeBase64url(value) : undefined;
+  if (bytes === undefined || bytes.length !== 32) throw new KeyError(`"${name}" is not 32 bytes in canonical base64url`);
+  return bytes;
+}
+
+function ed25519Point(x: unknown): string {
+  const bytes = coordinate(x, 'x');
+  let point: InstanceType<typeof ed25519.Point>;
+  try {
+    point = ed25519.Point.fromBytes(bytes);
+  } catch {
+    throw new KeyError('the key is not a canonically encoded point of Ed25519');
+  }
+  if (point.isSmallOrder()) throw new KeyError('the key is a small-order point of Ed25519');
+  return bytes.toString('base64url');
+}
+
+function p256Point(x: unknown, y: unknown): { x: string; y: string } {
+  const bytes = Buffer.concat([Buffer.of(4), coordinate(x, 'x'), coordinate(y, 'y')]);
+  try {
+    p256.Point.fromBytes(bytes).assertValidity();
+  } catch {
+    throw new KeyError('the key is not a point of P-256');
+  }
+  return { x: bytes.toString('base64url', 1, 33), y: bytes.toString('base64url', 33) };
+}
+
+function rsaModulus(n: unknown, e: unknown): { n: string; e: string } {
+  const modulus = typeof n === 'string' ? decodeBase64url(n) : undefined;
+  if (modulus === undefined || modulus[0] === 0) throw new KeyError('"n" is not a number in canonical base64url');
+  const bits = modulus.length * 8 - Math.clz32(modulus[0] ?? 0) + 24;
+  if (bits < RSA_BITS.least) throw new KeyError(`RSA of ${bits} bits is too weak: use 4096`);
+  if (bits > RSA_BITS.most) throw new KeyError(`RSA of ${bits} bits is too large: use 4096`);
+  if (((modulus.at(-1) ?? 0) & 1) === 0) throw new KeyError('the RSA modulus is even');
+  // Other exponents gain nothing and small ones cost safety; every current tool makes this one.
+  if (e !== 'AQAB') throw new KeyError('the RSA exponent must be 65537');
+  return { n: modulus.toString('base64url'), e };
+}

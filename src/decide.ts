@@ -1,0 +1,50 @@
+// The order of checks (profile section 4); the first that fails answers.
+
+import type { Checks } from './checks/checks.ts';
+import { type Decision, permit, refuse } from './decision.ts';
+import type { InboundRequest } from './request.ts';
+
+/** @throws whatever a check throws: "could not conclude", which the caller answers with 503. */
+export async function decide(request: InboundRequest, checks: Checks): Promise<Decision> {
+  const form = checks.form(request);
+  if (form.denied) return refuse(form, {});
+  const untrusted = { form: form.proof };
+
+  const claimed = checks.signatureInput(form.proof);
+  if (claimed.denied) return refuse(claimed, untrusted);
+
+  const chain = await checks.chain(form.proof, claimed.proof);
+  if (chain.denied) return refuse(chain, untrusted);
+
+  const identity = checks.identity(chain.proof);
+  if (identity.denied) return refuse(identity, untrusted);
+
+  const signature = await checks.signature(request, claimed.proof, chain.proof, identity.proof);
+  if (signature.denied) return refuse(signature, untrusted);
+  // From here on the request is the agent's, and its record may say so.
+  const authentic = {
+    ...untrusted,
+    claimed: claimed.proof,
+    chain: chain.proof,
+    identity: identity.proof,
+    signature: signature.proof,
+  };
+
+  const body = checks.digest(form.proof, signature.proof);
+  if (body.denied) return refuse(body, authentic);
+
+  const nonce = await checks.nonce(request, signature.proof, body.proof); // after the signature: strangers cannot burn nonces
+  if (nonce.denied) return refuse(nonce, authentic);
+  const fresh = { ...authentic, body: body.proof, nonce: nonce.proof };
+
+  const attestation = checks.attestation(chain.proof, signature.proof);
+  if (attestation.denied) return refuse(attestation, fresh);
+
+  const access = checks.capability(request, chain.proof, body.proof);
+  if (access.denied) return refuse(access, fresh);
+
+  const budget = checks.budget(chain.proof);
+  if (budget.denied) return refuse(budget, fresh);
+
+  return permit({ ...fresh, attestation: attestation.proof, access: access.proof, budget: budget.proof });
+}

@@ -1,0 +1,114 @@
+// The gateway's answer: decide, write the record, and only then reply (profile sections 4, 7 and 8).
+
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import { writeRecord } from '../audit/record.ts';
+import type { VerifiedChain } from '../checks/chain/check-chain.ts';
+import type { Checks } from '../checks/checks.ts';
+import { decide } from '../decide.ts';
+import { type Clearance, type Decision, indeterminate, refuse } from '../decision.ts';
+import type { Outcome } from '../outcome.ts';
+import type { HeaderFields, InboundRequest } from '../request.ts';
+import type { NonceToKeep } from '../stores/sqlite/embedded-store.ts';
+import type { Answer } from './authorization-service.ts';
+import { encodeAllow, encodeDeny, metadataStruct } from './build-check-response.ts';
+import { problem } from './problem.ts';
+
+export interface VerifySettings {
+  /** Read anew for each request, so that a reload takes effect between two requests and never within one. */
+  readonly checks: () => Checks;
+  readonly appendRecord: (record: string, nonce: NonceToKeep | undefined) => Promise<void>;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+  readonly log: Logger;
+}
+
+export function makeVerifyAnswer({ checks, appendRecord, clock, log }: VerifySettings): Answer {
+  return async (parsed) => {
+    const request = parsed.denied ? undefined : parsed.proof;
+    const decision = await conclude(parsed, checks());
+    const reached = decision.effect === 'allow' ? decision.clearance : decision.reached;
+    const decisionId = reached.nonce?.decisionId ?? randomUUID();
+    const now = clock();
+    await appendRecord(writeRecord(decision, request, decisionId, now), nonceToKeep(reached));
+    if (decision.effect === 'deny') {
+      const { reason, detail, cause } = decision;
+      if (cause === undefined) log.info({ decisionId, reason, agent: reached.signature && reached.identity?.agent }, 'denied');
+      else log.error({ decisionId, reason, err: cause }, 'no conclusion: denied');
+      return encodeDeny(problem(reason, detail, decisionId, now));
+    }
+    const { clearance } = decision;
+    return encodeAllow({
+      set: traceparent(clearance.form.request.fields, decisionId),
+      remove: headersToRemove(clearance.form.request.fields),
+      metadata: Buffer.concat([chainMetadata(clearance), metadataStruct({ decision_id: decisionId })]),
+    });
+  };
+}
+
+async function conclude(parsed: Outcome<InboundRequest>, checks: Checks): Promise<Decision> {
+  if (parsed.denied) return refuse(parsed, {});
+  try {
+    return await decide(parsed.proof, checks);
+  } catch (error) {
+    return indeterminate(error);
+  }
+}
+
+function nonceToKeep({ signature, nonce }: Partial<Clearance>): NonceToKeep | undefined {
+  if (signature === undefined || nonce === undefined || nonce.repeated) return undefined;
+  return { jkt: signature.jkt, nonce: signature.nonce, retainUntil: nonce.retainUntil };
+}
+
+/** What says who asked, or lets a client in somewhere else, stays here (profile section 7). */
+const REMOVED = new Set([
+  'content-digest',
+  'authorization',
+  'proxy-authorization',
+  'x-api-key',
+  'api-key',
+  'x-goog-api-key',
+  'x-auth-token',
+  'x-amz-security-token',
+  'cookie',
+  'baggage',
+  'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
+]);
+const REMOVED_PREFIX = /^(?:agent-|x-agent-|signature)/;
+
+function headersToRemove(fields: HeaderFields): string[] {
+  const names: string[] = [];
+  for (const name of fields.keys()) if (REMOVED.has(name) || REMOVED_PREFIX.test(name)) names.push(name);
+  return names;
+}
+
+/** Injected where the agent is in no trace of its own, so that the provider's logs can be matched to the record. */
+function traceparent(fields: HeaderFields, decisionId: string): [string, string][] {
+  if (fields.has('traceparent')) return [];
+  const traceId = decisionId.replaceAll('-', '');
+  return [['traceparent', `00-${traceId}-${traceId.slice(0, 16)}-01`]];
+}
+
+// The same for every request of a chain, and the larger part of the reply.
+const encodedMetadata = new WeakMap<VerifiedChain, Uint8Array>();
+
+function chainMetadata({ chain, identity, attestation }: Clearance): Uint8Array {
+  let encoded = encodedMetadata.get(chain);
+  if (encoded === undefined) {
+    const { sid, task, jti } = chain.claims;
+    // No policies are evaluated yet; the operator's chain of capabilities is what permitted.
+    encoded = metadataStruct({
+      agent: identity.agent,
+      operator: identity.operator,
+      sid,
+      task,
+      jti,
+      level: attestation.level,
+      policy: 'capability',
+    });
+    encodedMetadata.set(chain, encoded);
+  }
+  return encoded;
+}

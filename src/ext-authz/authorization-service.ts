@@ -1,0 +1,62 @@
+// One Check of Envoy's, from bytes to bytes. Whatever happens behind it, there is exactly one reply, in time, and it denies
+// unless a permit was reached: a gRPC error is no deny to Envoy (an operator may have set it to let errors pass).
+
+import { randomUUID } from 'node:crypto';
+import type { handleUnaryCall, ServerUnaryCall } from '@grpc/grpc-js';
+import type { Logger } from 'pino';
+import { denied, type Outcome } from '../outcome.ts';
+import type { InboundRequest } from '../request.ts';
+import { encodeDeny } from './build-check-response.ts';
+import { type CheckedHttpRequest, decodeCheckRequest } from './decode-check-request.ts';
+import { parseCheckRequest } from './parse-check-request.ts';
+import { problem } from './problem.ts';
+
+/** A role's answer to a Check; a throw is answered with 503. */
+export type Answer = (parsed: Outcome<InboundRequest>) => Promise<Buffer>;
+
+export interface AuthorizationSettings {
+  readonly answer: Answer;
+  /** Milliseconds after which a Check without a deadline of its own is denied. */
+  readonly deadlineMillis: number;
+  readonly clock: () => number;
+  readonly log: Logger;
+}
+
+/** Share of Envoy's deadline after which the answer is given up: the rest is for the reply to arrive. */
+const SHARE = 0.8;
+
+export function makeCheckHandler(settings: AuthorizationSettings): handleUnaryCall<Buffer, Buffer> {
+  return (call, callback) => {
+    let replied = false;
+    const reply = (bytes: Buffer) => {
+      if (replied) return;
+      replied = true;
+      clearTimeout(timer);
+      callback(null, bytes);
+    };
+    const giveUp = (cause: unknown) => {
+      if (replied) return;
+      const id = randomUUID();
+      settings.log.error({ err: cause, decisionId: id }, 'check without a conclusion: denied');
+      reply(encodeDeny(problem('indeterminate', 'The gateway could not decide and therefore denied.', id, settings.clock())));
+    };
+    const timer = setTimeout(() => giveUp(new Error('the deadline is near')), remainingMillis(call, settings));
+    answerCheck(call.request, settings.answer).then(reply, giveUp);
+  };
+}
+
+async function answerCheck(bytes: Buffer, answer: Answer): Promise<Buffer> {
+  let http: CheckedHttpRequest | undefined;
+  try {
+    http = decodeCheckRequest(bytes);
+  } catch {
+    return answer(denied('malformed', 'The check is not a CheckRequest.'));
+  }
+  return answer(parseCheckRequest(http));
+}
+
+function remainingMillis(call: ServerUnaryCall<Buffer, Buffer>, { deadlineMillis }: AuthorizationSettings): number {
+  // grpc-js counts deadlines by the wall clock, so this is the one place that reads it directly.
+  const remaining = Number(call.getDeadline()) - Date.now();
+  return Number.isFinite(remaining) ? Math.max(1, Math.min(remaining * SHARE, deadlineMillis)) : deadlineMillis;
+}

@@ -1,0 +1,163 @@
+// The gRPC server that Envoy asks: authorization and health on a Unix socket, on loopback, or on TCP with mutual TLS.
+
+import { chmod, mkdir, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { dirname, isAbsolute } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  experimental,
+  type handleUnaryCall,
+  type MethodDefinition,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+} from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { HealthImplementation } from 'grpc-health-check';
+import { z } from 'zod';
+
+const millis = z.int().min(1);
+
+export const serviceConfiguration = z.strictObject({
+  listen: z
+    .string()
+    .regex(/^(?:unix:.+|[^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$/, 'must be unix:PATH or HOST:PORT')
+    .describe('where Envoy asks: `unix:PATH` (relative to this file) or `HOST:PORT`; a port beyond loopback needs `tls`'),
+  tls: z
+    .strictObject({
+      certificate: z.string().describe("file with this service's certificate chain, PEM; read again when it changes"),
+      key: z.string().describe('file with its private key, PEM'),
+      clientCa: z.string().describe("file with the CA certificates that Envoy's certificate is verified against"),
+      clientNames: z
+        .array(z.string().min(1))
+        .min(1)
+        .describe("subject alternative names (`spiffe://…` or DNS) of which Envoy's certificate must carry one"),
+      serverName: z
+        .string()
+        .optional()
+        .describe("subject alternative name by which Envoy knows this service's certificate; the host of `listen` by default"),
+      envoyCertificate: z.string().optional().describe('file with the certificate chain that `up` and `envoy` give to Envoy'),
+      envoyKey: z.string().optional().describe('file with its private key'),
+    })
+    .optional()
+    .describe('mutual TLS between Envoy and this service'),
+  deadlineMillis: millis.default(800).describe('a check without an answer after this time is denied with 503'),
+  drainSeconds: z
+    .number()
+    .min(0)
+    .max(300)
+    .default(0)
+    .describe('time between NOT_SERVING and the last answer on SIGTERM; longer than Envoy’s health interval'),
+});
+export type ServiceConfiguration = z.infer<typeof serviceConfiguration>;
+
+export interface RunningServer {
+  /** As grpc-js bound it: `unix:PATH` or `HOST:PORT` with the actual port. */
+  readonly address: string;
+  /** NOT_SERVING, wait, finish what is in flight, stop. */
+  stop(): Promise<void>;
+}
+
+export interface GrpcServerSettings {
+  readonly configuration: ServiceConfiguration;
+  readonly check: handleUnaryCall<Buffer, Buffer>;
+  /** Answers a peer whose certificate has none of the names. */
+  readonly refuseStranger: () => Buffer;
+  /** Largest request body in bytes that Envoy passes on; gRPC's limit follows from it. */
+  readonly maxRequestBytes: number;
+}
+
+/** Envoy's header limit and the message's own frame: a check that is too large for gRPC would be an error and no deny. */
+const HEADERS_AND_SLACK = 256 * 1024;
+const FINISH_MILLIS = 5000;
+
+const identity = (bytes: Buffer) => bytes;
+
+export async function startGrpcServer(settings: GrpcServerSettings): Promise<RunningServer> {
+  const { configuration } = settings;
+  const server = new Server({
+    'grpc.max_receive_message_length': settings.maxRequestBytes + HEADERS_AND_SLACK,
+    'grpc.max_concurrent_streams': 1000,
+    'grpc.enable_channelz': 0,
+  });
+  server.addService({ Check: checkMethod() }, { Check: guard(settings) });
+  const health = new HealthImplementation({ '': 'SERVING', 'envoy.service.auth.v3.Authorization': 'SERVING' });
+  health.addToServer(server);
+  const socket = configuration.listen.startsWith('unix:') ? configuration.listen.slice(5) : undefined;
+  if (socket !== undefined) await clearSocket(socket);
+  const port = await bind(server, configuration);
+  if (socket !== undefined) await chmod(socket, 0o660);
+  const address = socket === undefined ? configuration.listen.replace(/\d+$/, String(port)) : configuration.listen;
+  return {
+    address,
+    stop: async () => {
+      health.setStatus('', 'NOT_SERVING');
+      health.setStatus('envoy.service.auth.v3.Authorization', 'NOT_SERVING');
+      await new Promise((resolve) => setTimeout(resolve, configuration.drainSeconds * 1000));
+      const force = setTimeout(() => server.forceShutdown(), FINISH_MILLIS);
+      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      clearTimeout(force);
+      if (socket !== undefined) await rm(socket, { force: true });
+    },
+  };
+}
+
+/** Envoy's method from protos/, with the bytes left to decode-check-request and build-check-response. */
+function checkMethod(): MethodDefinition<Buffer, Buffer> {
+  const root = fileURLToPath(new URL('../../protos', import.meta.url));
+  const service = loadSync('envoy/service/auth/v3/external_auth.proto', { includeDirs: [root] })[
+    'envoy.service.auth.v3.Authorization'
+  ];
+  const method = service && 'Check' in service ? (service['Check'] as MethodDefinition<object, object>) : undefined;
+  if (method === undefined) throw new Error('protos/ does not define envoy.service.auth.v3.Authorization');
+  return {
+    ...method,
+    requestDeserialize: identity,
+    requestSerialize: identity,
+    responseDeserialize: identity,
+    responseSerialize: identity,
+  };
+}
+
+/** Anyone who can dial the port could otherwise ask in Envoy's name, burn nonces or use the service as an oracle. */
+function guard({ configuration, check, refuseStranger }: GrpcServerSettings): handleUnaryCall<Buffer, Buffer> {
+  const names = configuration.tls?.clientNames;
+  if (names === undefined) return check;
+  return (call, callback) => (isKnown(call, names) ? check(call, callback) : callback(null, refuseStranger()));
+}
+
+function isKnown(call: ServerUnaryCall<Buffer, Buffer>, names: readonly string[]): boolean {
+  const alternatives = call.getAuthContext().sslPeerCertificate?.subjectaltname ?? '';
+  // Node prints them as `DNS:a, URI:b` and quotes a name that holds a comma, which then equals none of ours.
+  return alternatives.split(', ').some((entry) => names.includes(entry.replace(/^(?:DNS|URI|IP Address):/, '')));
+}
+
+/** @throws when the address is taken, or the TLS files cannot be read. */
+async function bind(server: Server, { listen, tls }: ServiceConfiguration): Promise<number> {
+  const credentials = tls === undefined ? ServerCredentials.createInsecure() : mutualTls(tls);
+  return new Promise((resolve, reject) => {
+    server.bindAsync(listen, credentials, (error, port) => (error ? reject(error) : resolve(port)));
+  });
+}
+
+function mutualTls(tls: NonNullable<ServiceConfiguration['tls']>): ServerCredentials {
+  const identityFiles = new experimental.FileWatcherCertificateProvider({
+    certificateFile: tls.certificate,
+    privateKeyFile: tls.key,
+    caCertificateFile: tls.clientCa,
+    refreshIntervalMs: 10_000,
+  });
+  return experimental.createCertificateProviderServerCredentials(identityFiles, identityFiles, true);
+}
+
+/** Removes what a killed process left behind, and nothing that someone still listens on. */
+async function clearSocket(path: string): Promise<void> {
+  if (!isAbsolute(path)) throw new Error(`socket ${path} must be an absolute path`);
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const inUse = await new Promise<boolean>((resolve) => {
+    const probe = connect(path, () => resolve(true)).on('error', () => resolve(false));
+    probe.on('connect', () => probe.destroy());
+  });
+  if (inUse) throw new Error(`socket ${path} is in use: another hermesbridge listens there`);
+  await rm(path, { force: true });
+}

@@ -1,0 +1,83 @@
+// From Envoy's CheckRequest to an InboundRequest: what Envoy says about the message is held to what the message shows,
+// and whatever could be read in two ways is refused here (profile section 4, row 2).
+
+import { type Denied, denied, type Outcome, passed } from '../outcome.ts';
+import type { InboundRequest } from '../request.ts';
+import type { CheckedHttpRequest } from './decode-check-request.ts';
+
+/** Envoy says with this header whether the body it passes on is whole; it overwrites a client's own. */
+const PARTIAL_BODY = 'x-envoy-auth-partial-body';
+const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+const TARGET = /^\/[\x21-\x7e]*$/;
+
+/** Envoy is not configured as it must be: no conclusion about the request is possible. */
+export class GatewayMisconfigured extends Error {
+  override readonly name = 'GatewayMisconfigured';
+}
+
+/** @throws {GatewayMisconfigured} when Envoy withholds the body. */
+export function parseCheckRequest(http: CheckedHttpRequest | undefined): Outcome<InboundRequest> {
+  if (http === undefined) return malformed('The check holds no HTTP request.');
+  if (!TARGET.test(http.path) || http.path.includes('#')) return malformed('The request target is not an absolute path.');
+  if (!/^[A-Z]{1,20}$/.test(http.method)) return malformed('The method is not one.');
+  const authority = normaliseAuthority(http.host, http.scheme);
+  if (authority === undefined) return malformed('The authority is not a host with an optional port.');
+
+  const fields = new Map<string, string[]>();
+  for (const [name, raw] of http.headers) {
+    if (name.startsWith(':')) continue;
+    if (!FIELD_NAME.test(name)) return malformed('A header name is not one.');
+    // One character for each byte: a signature is over bytes, and no second decoding can change what it says.
+    const value = trimWhiteSpace(raw.toString('latin1'));
+    const lines = fields.get(name);
+    if (lines === undefined) fields.set(name, [value]);
+    else lines.push(value);
+  }
+  const body = wholeBody(http, fields);
+  if (!(body instanceof Uint8Array)) return body;
+  const at = http.path.indexOf('?');
+  return passed({
+    streamId: http.id,
+    method: http.method,
+    authority,
+    path: at === -1 ? http.path : http.path.slice(0, at),
+    query: at === -1 ? '?' : http.path.slice(at),
+    fields,
+    body,
+  });
+}
+
+/** Optional white space only (RFC 9110 section 5.6.3): String.trim would take the byte 0xA0 for a space. */
+function trimWhiteSpace(value: string): string {
+  return value.startsWith(' ') || value.startsWith('\t') || value.endsWith(' ') || value.endsWith('\t')
+    ? value.replace(/^[ \t]+/, '').replace(/[ \t]+$/, '')
+    : value;
+}
+
+function malformed(detail: string): Denied {
+  return denied('malformed', detail);
+}
+
+/** RFC 9421 section 2.2.3. Refused: userinfo, a trailing dot, and the comma with which Envoy joins two Host lines. */
+function normaliseAuthority(host: string, scheme: string): string | undefined {
+  const match = /^([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?$/.exec(host);
+  if (match?.[1] === undefined) return undefined;
+  const name = match[1].toLowerCase();
+  const port = match[2];
+  return port === undefined || port === (scheme === 'http' ? '80' : '443') ? name : `${name}:${port}`;
+}
+
+function wholeBody(http: CheckedHttpRequest, fields: ReadonlyMap<string, readonly string[]>): Uint8Array | Denied {
+  const partial = fields.get(PARTIAL_BODY);
+  if (http.body !== '') throw new GatewayMisconfigured('Envoy sends the body as text: set with_request_body.pack_as_bytes');
+  if (partial?.some((value) => value !== 'false')) return malformed('The body did not arrive whole.');
+  const body = http.rawBody ?? new Uint8Array();
+  const length = fields.get('content-length')?.at(-1) ?? '0';
+  if (partial === undefined && body.length === 0 && (length !== '0' || fields.has('transfer-encoding'))) {
+    // An upgraded request has no body to wait for; the capability check refuses it by name.
+    if (!fields.has('upgrade'))
+      throw new GatewayMisconfigured('Envoy does not send the body: set with_request_body on this route');
+  }
+  if (partial === undefined && body.length > 0) throw new GatewayMisconfigured('Envoy does not say whether the body is whole');
+  return body;
+}

@@ -1,0 +1,32 @@
+#!/usr/bin/env node
+// The program: its commands, and what happens to what nobody caught.
+
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { addCapabilityCommands } from './cli/capability.ts';
+import { addKeyCommands } from './cli/keys.ts';
+import { EXIT, fail } from './cli/output.ts';
+import { addRecordCommands } from './cli/records.ts';
+import { addRunCommands, surviveUncaught } from './cli/run.ts';
+import { addRequestCommands } from './cli/sign-verify.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+
+const program = new Command('hermesbridge')
+  .description('Identity, capability and record for every LLM call an agent makes: an ext_authz service for stock Envoy.')
+  .version(version)
+  .showHelpAfterError('(add --help for what it takes)')
+  .exitOverride();
+addRunCommands(program);
+addKeyCommands(program);
+addCapabilityCommands(program);
+addRequestCommands(program);
+addRecordCommands(program);
+
+surviveUncaught();
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  else fail(error, { json: process.argv.includes('--json') });
+}

@@ -1,0 +1,26 @@
+// What a check answers: passed, with a proof that the next check takes as its argument, or denied, with a reason.
+// A denial is a value. A throw means that no conclusion was reached, and becomes a deny with 503 (profile section 4).
+
+import type { Reason } from './reason.ts';
+
+export interface Denied {
+  readonly denied: true;
+  readonly reason: Reason;
+  /** One sentence for the caller: what was wrong and what to send instead. Never repeats a credential. */
+  readonly detail: string;
+}
+
+export interface Passed<Proof> {
+  readonly denied: false;
+  readonly proof: Proof;
+}
+
+export type Outcome<Proof> = Passed<Proof> | Denied;
+
+export function passed<Proof>(proof: Proof): Passed<Proof> {
+  return { denied: false, proof };
+}
+
+export function denied(reason: Reason, detail: string): Denied {
+  return { denied: true, reason, detail };
+}

@@ -1,0 +1,14 @@
+// A role that serves: what `serve` and `up` do with it, whichever it is.
+
+import type { EnvoyBootstrap } from '../envoy/envoy-config.ts';
+
+export interface RunningRole {
+  readonly role: 'verify' | 'sign';
+  /** Where Envoy asks. */
+  readonly address: string;
+  /** Takes up a new configuration. @throws {ConfigurationError} or another error when it cannot; the old one stays in force. */
+  reload(configuration: unknown): Promise<void>;
+  /** The bootstrap of the Envoy that belongs to this role, and the credentials that it needs; `close` ends their watch. */
+  prepareEnvoy(): Promise<{ bootstrap: EnvoyBootstrap; close(): Promise<void> }>;
+  stop(): Promise<void>;
+}

@@ -1,0 +1,171 @@
+// The gateway's role, wired: store, checks, service, and the bootstrap of its Envoy.
+
+import { randomUUID } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from 'pino';
+import type { ProviderApi } from '../checks/capability/provider-api.ts';
+import { loadProviders } from '../checks/capability/provider-registry.ts';
+import { type Checks, makeChecks } from '../checks/checks.ts';
+import type { NonceStore } from '../checks/nonce/check-nonce.ts';
+import { ConfigurationError, type VerifyConfiguration } from '../config.ts';
+import { credentialFile } from '../envoy/credential-file.ts';
+import { gatewayBootstrap } from '../envoy/gateway-bootstrap.ts';
+import { makeVerifyAnswer } from '../ext-authz/answer-verify.ts';
+import { makeCheckHandler } from '../ext-authz/authorization-service.ts';
+import { encodeDeny } from '../ext-authz/build-check-response.ts';
+import { startGrpcServer } from '../ext-authz/grpc-server.ts';
+import { problem } from '../ext-authz/problem.ts';
+import { EmbeddedStore } from '../stores/sqlite/embedded-store.ts';
+import { trustOperators } from '../trust/operators.ts';
+import { UnknownDid } from '../vault/resolve-did.ts';
+import { authorizationServiceOf, credentialPath } from './envoy-settings.ts';
+import { authoritiesOf, providerRoutes, upstreamOf } from './provider-routes.ts';
+import type { RunningRole } from './running-role.ts';
+
+export interface StartSettings {
+  readonly log: Logger;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+}
+
+/** @throws {ConfigurationError}, {StoreError} or the error of the address: nothing is left running then. */
+export async function startVerify(configuration: VerifyConfiguration, { log, clock }: StartSettings): Promise<RunningRole> {
+  const apis = await loadProviders();
+  // Everything that can be wrong is found before anything is opened.
+  assertVerify(configuration, apis);
+  await mkdir(dirname(configuration.store.file), { recursive: true, mode: 0o700 });
+  const { maxLifetimeSeconds, clockSkewSeconds } = configuration.signature;
+  const store = await EmbeddedStore.open({
+    ...configuration.store,
+    ...configuration.nonce,
+    windowMillis: (maxLifetimeSeconds + 2 * clockSkewSeconds) * 1000,
+    monotonic: () => performance.now(),
+  });
+  try {
+    let current = configuration;
+    let checks = checksFor(configuration, apis, store.nonces, clock);
+    const answer = makeVerifyAnswer({
+      checks: () => checks,
+      appendRecord: (record, nonce) => store.append(record, nonce),
+      clock,
+      log,
+    });
+    const { deadlineMillis } = configuration.service;
+    const server = await startGrpcServer({
+      configuration: configuration.service,
+      check: makeCheckHandler({ answer, deadlineMillis, clock, log }),
+      refuseStranger: () => encodeDeny(problem('indeterminate', 'The peer is not a gateway of ours.', randomUUID(), clock())),
+      maxRequestBytes: configuration.maxRequestBytes,
+    });
+    log.info({ role: 'verify', address: server.address, providers: Object.keys(configuration.providers) }, 'serving');
+    return {
+      role: 'verify',
+      address: server.address,
+      reload: async (next) => {
+        const reloaded = next as VerifyConfiguration;
+        assertVerify(reloaded, apis);
+        assertReloadable(current, reloaded);
+        checks = checksFor(reloaded, apis, store.nonces, clock);
+        current = reloaded;
+      },
+      prepareEnvoy: () => prepareGatewayEnvoy(current, apis, log),
+      stop: async () => {
+        await server.stop();
+        await store.close();
+      },
+    };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/** @throws {ConfigurationError} with what a schema cannot see. */
+export function assertVerify(configuration: VerifyConfiguration, apis: ReadonlyMap<string, ProviderApi>): void {
+  const problems: string[] = [];
+  for (const find of [() => providerRoutes(configuration, apis), () => trustOperators(configuration.trust)]) {
+    try {
+      find();
+    } catch (error) {
+      if (error instanceof ConfigurationError) problems.push(...error.problems);
+      else if (error instanceof UnknownDid) problems.push(`verify.trust.operators: ${error.message}`);
+      else throw error;
+    }
+  }
+  if (problems.length > 0) throw new ConfigurationError(problems);
+}
+
+/** What is bound or opened at start, or rendered into a running Envoy, cannot change under it. */
+const FIXED = ['service', 'store', 'nonce', 'signature', 'maxRequestBytes', 'envoy', 'providers', 'gateway'] as const;
+
+function assertReloadable(current: VerifyConfiguration, next: VerifyConfiguration): void {
+  const changed = FIXED.filter((section) => !isDeepStrictEqual(current[section], next[section]));
+  if (changed.length > 0)
+    throw new ConfigurationError(changed.map((section) => `verify.${section}: changes only with a restart`));
+}
+
+function checksFor(
+  configuration: VerifyConfiguration,
+  apis: ReadonlyMap<string, ProviderApi>,
+  nonces: NonceStore,
+  clock: () => number,
+): Checks {
+  return makeChecks({
+    gatewayNames: configuration.gateway.names,
+    operators: trustOperators(configuration.trust),
+    routes: providerRoutes(configuration, apis),
+    signature: configuration.signature,
+    chain: configuration.chain,
+    nonces,
+    clock,
+    newDecisionId: randomUUID,
+  });
+}
+
+async function prepareGatewayEnvoy(configuration: VerifyConfiguration, apis: ReadonlyMap<string, ProviderApi>, log: Logger) {
+  const { envoy, maxRequestBytes, service } = configuration;
+  const directory = envoy.directory ?? '.';
+  const credentials: { close(): Promise<void> }[] = [];
+  const providers = [];
+  for (const [name, provider] of Object.entries(configuration.providers)) {
+    const api = apis.get(provider.api);
+    const upstream = api && upstreamOf(provider, api);
+    if (api === undefined || upstream === undefined) continue; // assertVerify refused this
+    const sdsFile = credentialPath(directory, name);
+    credentials.push(
+      await credentialFile({
+        name,
+        source: provider.credential,
+        sdsFile,
+        onChange: ({ error }) =>
+          error
+            ? log.error({ provider: name, err: error }, 'provider key unusable')
+            : log.info({ provider: name }, 'provider key changed'),
+      }),
+    );
+    const trusted = provider.trustedCa === undefined ? {} : { trustedCaFile: provider.trustedCa };
+    providers.push({ name, prefix: `/${name}/`, upstream: new URL(upstream), sdsFile, credential: api.credential, ...trusted });
+  }
+  const bootstrap = gatewayBootstrap({
+    listen: listenAddress(envoy.listen),
+    ...(envoy.tls && { tls: { certificateFile: envoy.tls.certificate, keyFile: envoy.tls.key } }),
+    authorities: authoritiesOf(configuration),
+    maxRequestBytes,
+    authorizationService: authorizationServiceOf(service),
+    admin: { unixSocket: join(directory, 'admin.sock') },
+    timeoutMillis: service.deadlineMillis + CHECK_MARGIN_MILLIS,
+    providers,
+    accessLog: envoy.accessLog,
+  });
+  return { bootstrap, close: async () => void (await Promise.all(credentials.map((credential) => credential.close()))) };
+}
+
+/** Envoy waits a little longer than the service takes, so that the answer of a late check is still the service's. */
+export const CHECK_MARGIN_MILLIS = 200;
+
+export function listenAddress(listen: string): { address: string; port: number } {
+  const at = listen.lastIndexOf(':');
+  return { address: listen.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(listen.slice(at + 1)) };
+}

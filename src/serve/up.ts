@@ -1,0 +1,65 @@
+// The service and its Envoy together, in the foreground: how the pair runs without Kubernetes.
+
+import type { Configuration } from '../config.ts';
+import { type EnvoyLocation, locateEnvoy } from '../envoy/locate-envoy.ts';
+import { type RunningEnvoy, startEnvoy } from '../envoy/run-envoy.ts';
+import { startService } from './serve.ts';
+import type { StartSettings } from './start-verify.ts';
+
+export interface RunningPair {
+  /** Where clients reach each role's Envoy, `http://HOST:PORT`. */
+  readonly urls: Readonly<Partial<Record<'verify' | 'sign', string>>>;
+  reload(): Promise<void>;
+  /** Envoy first, so that no request finds its service gone. */
+  stop(): Promise<void>;
+}
+
+export interface UpSettings extends StartSettings {
+  readonly envoy?: EnvoyLocation;
+  readonly onProgress?: (line: string) => void;
+  /** Envoy ended by itself: the pair is of no use any more. */
+  readonly onExit?: (error: Error) => void;
+}
+
+export async function startPair(file: string, configuration: Configuration, settings: UpSettings): Promise<RunningPair> {
+  const envoy = settings.envoy ?? (await locateEnvoy(settings.onProgress && { onProgress: settings.onProgress }));
+  const service = await startService(file, configuration, settings);
+  const envoys: { running: RunningEnvoy; close(): Promise<void> }[] = [];
+  const urls: Partial<Record<'verify' | 'sign', string>> = {};
+  const stop = async () => {
+    await Promise.all(envoys.map(({ running }) => running.stop()));
+    await Promise.all(envoys.map(({ close }) => close()));
+    await service.stop();
+  };
+  try {
+    for (const running of service.roles) {
+      const section = configuration[running.role];
+      if (section === undefined) continue;
+      const { bootstrap, close } = await running.prepareEnvoy();
+      const started = await startEnvoy({
+        bootstrap,
+        envoy,
+        directory: section.envoy.directory ?? '.',
+        concurrency: section.envoy.concurrency,
+        logLevel: section.envoy.logLevel,
+        onLog: (line) => settings.log.info({ envoy: running.role }, line),
+        ...(settings.onExit && { onExit: settings.onExit }),
+      });
+      envoys.push({ running: started, close });
+      urls[running.role] = urlOf(
+        section.envoy.listen,
+        Object.values(started.ports)[0],
+        'tls' in section.envoy && section.envoy.tls !== undefined,
+      );
+    }
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { urls, reload: () => service.reload(), stop };
+}
+
+function urlOf(listen: string, port: number | undefined, tls: boolean): string {
+  const host = listen.slice(0, listen.lastIndexOf(':'));
+  return `${tls ? 'https' : 'http'}://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
+}

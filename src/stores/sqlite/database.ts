@@ -1,0 +1,64 @@
+// The embedded store's file: one SQLite database in WAL mode, its schema, and the lock that keeps a second process out.
+// Durable before acknowledged: `synchronous=FULL` syncs the log at every commit, and commits are batched.
+
+import { existsSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+
+/** Raised when the stored format changes; an older program refuses a newer file. */
+const SCHEMA_VERSION = 1;
+
+const SCHEMA = `
+  CREATE TABLE decisions (seq INTEGER PRIMARY KEY, record TEXT NOT NULL) STRICT;
+  CREATE TABLE nonces (seq INTEGER PRIMARY KEY, entry TEXT NOT NULL, jkt TEXT NOT NULL, retain_until INTEGER NOT NULL) STRICT;
+  CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+export class StoreError extends Error {
+  override readonly name = 'StoreError';
+}
+
+/** @throws {StoreError} for a file that is damaged, of a newer version, or in use by another process. */
+export function openDatabase(file: string): DatabaseSync {
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(file, { timeout: 1000 });
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;');
+    const [version] = Object.values(database.prepare('PRAGMA user_version').get() ?? {});
+    if (version === 0) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`);
+    else if (version !== SCHEMA_VERSION)
+      throw new StoreError(`store ${file}: made by another version of the program (schema ${version})`);
+    const [check] = Object.values(database.prepare('PRAGMA quick_check(1)').get() ?? {});
+    if (check !== 'ok')
+      throw new StoreError(`store ${file}: damaged (${check}); restore it from a backup, it is not replaced by an empty one`);
+    return database;
+  } catch (error) {
+    database?.close();
+    if (error instanceof StoreError) throw error;
+    throw new StoreError(`store ${file}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
+
+/**
+ * Holds the store for this process until it ends, however it ends: the operating system drops the lock.
+ * Two processes on one embedded store would each keep nonces of their own.
+ * @throws {StoreError} when another process holds it.
+ */
+export function lockStore(file: string): DatabaseSync {
+  const lock = new DatabaseSync(`${file}-lock`, { timeout: 0 });
+  try {
+    lock.exec('PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE;');
+    return lock;
+  } catch (error) {
+    lock.close();
+    throw new StoreError(`store ${file} is in use by another hermesbridge: stop it, or give this one a store of its own`, {
+      cause: error,
+    });
+  }
+}
+
+/** Opens an existing store for reading beside the process that writes it. @throws {StoreError} */
+export function openForReading(file: string): DatabaseSync {
+  if (!existsSync(file)) throw new StoreError(`store ${file} does not exist`);
+  return new DatabaseSync(file, { readOnly: true, timeout: 1000 });
+}

@@ -1,0 +1,151 @@
+// The embedded store as the gateway uses it: nonces in memory, records and nonces on disk in batches.
+// While one batch is being written the next one gathers, so under load one sync serves many decisions.
+
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { NonceMemory, nonceEntry } from '../../checks/nonce/nonce-memory.ts';
+import { StoreError } from './database.ts';
+import type { Batch, FromWriter, ToWriter } from './writer-protocol.ts';
+
+export interface EmbeddedStoreSettings {
+  readonly file: string;
+  /** A record that takes longer than this many milliseconds to become durable is an error (DESIGN: 200). */
+  readonly recordTimeoutMillis: number;
+  readonly perKeyLimit: number;
+  readonly windowMillis: number;
+  /** Monotonic milliseconds. */
+  readonly monotonic: () => number;
+}
+
+export interface NonceToKeep {
+  readonly jkt: string;
+  readonly nonce: string;
+  readonly retainUntil: number;
+}
+
+interface Waiting {
+  readonly since: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Gathering {
+  records: string[];
+  entries: string[];
+  jkts: string[];
+  retainUntils: number[];
+  waiting: Waiting[];
+}
+
+/** Most decisions that may wait for the disk; beyond that the disk is not keeping up and waiting helps nobody. */
+const MOST_WAITING = 10_000;
+
+export class EmbeddedStore {
+  readonly nonces: NonceMemory;
+  readonly #worker: Worker;
+  readonly #settings: EmbeddedStoreSettings;
+  readonly #sweep: NodeJS.Timeout;
+  #gathering: Gathering = empty();
+  #written: { id: number; waiting: Waiting[] } | undefined;
+  #nextId = 1;
+  #failure: Error | undefined;
+
+  private constructor(worker: Worker, nonces: NonceMemory, settings: EmbeddedStoreSettings) {
+    this.#worker = worker;
+    this.nonces = nonces;
+    this.#settings = settings;
+    worker.on('message', (message: FromWriter) => this.#hear(message));
+    worker.on('error', (error) => this.#fail(error));
+    worker.on('exit', () => this.#fail(new StoreError('the store has been closed')));
+    this.#sweep = setInterval(() => this.#rejectOverdue(), Math.max(10, settings.recordTimeoutMillis / 8)).unref();
+  }
+
+  /** @throws {StoreError} when the file is damaged, in use, of a newer version or not writable. */
+  static async open(settings: EmbeddedStoreSettings): Promise<EmbeddedStore> {
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+    const worker = new Worker(new URL(`./writer-thread.${extension}`, import.meta.url), { workerData: { file: settings.file } });
+    const [message] = (await once(worker, 'message')) as [FromWriter];
+    if (!('ready' in message)) throw new StoreError('failed' in message ? message.failed : 'the store did not open');
+    const nonces = new NonceMemory({ ...settings, forgottenThrough: message.forgottenThrough });
+    for (const [at, entry] of message.entries.entries())
+      nonces.load(entry, message.jkts[at] ?? '', message.retainUntils[at] ?? 0);
+    return new EmbeddedStore(worker, nonces, settings);
+  }
+
+  /**
+   * Resolves once the record, and the nonce with it, is on disk.
+   * @throws {StoreError} when it could not be written, or not in time; it may still be written later.
+   */
+  append(record: string, nonce: NonceToKeep | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const { records, entries, jkts, retainUntils, waiting } = this.#gathering;
+      if (this.#failure !== undefined) return reject(this.#failure);
+      if (waiting.length >= MOST_WAITING) return reject(new StoreError('the store is not keeping up'));
+      records.push(record);
+      if (nonce !== undefined) {
+        entries.push(nonceEntry(nonce.jkt, nonce.nonce));
+        jkts.push(nonce.jkt);
+        retainUntils.push(nonce.retainUntil);
+      }
+      waiting.push({ since: this.#settings.monotonic(), resolve, reject });
+      // Everything that this turn of the event loop decides shares a batch.
+      if (waiting.length === 1 && this.#written === undefined) setImmediate(() => this.#write());
+    });
+  }
+
+  /** Writes what is waiting and closes the file. */
+  async close(): Promise<void> {
+    while (this.#failure === undefined && (this.#written !== undefined || this.#gathering.waiting.length > 0)) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    clearInterval(this.#sweep);
+    if (this.#failure !== undefined) return;
+    this.#post({ close: true });
+    await once(this.#worker, 'exit');
+  }
+
+  #write(): void {
+    if (this.#written !== undefined || this.#gathering.waiting.length === 0 || this.#failure !== undefined) return;
+    const { waiting, ...rows } = this.#gathering;
+    const batch: Batch = { id: this.#nextId++, ...rows };
+    this.#written = { id: batch.id, waiting };
+    this.#gathering = empty();
+    this.#post({ batch });
+  }
+
+  #hear(message: FromWriter): void {
+    const written = this.#written;
+    if (written === undefined) return;
+    if ('committed' in message && message.committed === written.id) {
+      for (const { resolve } of written.waiting) resolve();
+    } else if ('refused' in message && message.refused === written.id) {
+      for (const { reject } of written.waiting) reject(new StoreError(`the record was not written: ${message.cause}`));
+    } else return;
+    this.#written = undefined;
+    this.#write();
+  }
+
+  #rejectOverdue(): void {
+    const before = this.#settings.monotonic() - this.#settings.recordTimeoutMillis;
+    for (const waiting of [this.#written?.waiting ?? [], this.#gathering.waiting]) {
+      // Rejecting twice is harmless, so the rows stay where they are and are still written if the disk comes back.
+      for (const { since, reject } of waiting) if (since < before) reject(new StoreError('the record was not written in time'));
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    clearInterval(this.#sweep);
+    for (const { reject } of [...(this.#written?.waiting ?? []), ...this.#gathering.waiting]) reject(this.#failure);
+    this.#written = undefined;
+    this.#gathering = empty();
+  }
+
+  #post(message: ToWriter): void {
+    this.#worker.postMessage(message);
+  }
+}
+
+function empty(): Gathering {
+  return { records: [], entries: [], jkts: [], retainUntils: [], waiting: [] };
+}
