@@ -106,7 +106,7 @@ export function parseConfiguration(text: string, file: string): Configuration {
       document.errors.map(({ pos, message }) => `${file}:${lines.linePos(pos[0]).line}: ${message.split('\n')[0]}`),
     );
   }
-  const result = configurationSchema.safeParse(document.toJS({ maxAliasCount: 0 }) ?? {});
+  const result = configurationSchema.safeParse(document.toJS() ?? {});
   if (result.success) return result.data;
   const problems = result.error.issues.flatMap((issue) => {
     if (issue.code !== 'unrecognized_keys') return [problem(issue.path, issue.message)];

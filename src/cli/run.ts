@@ -111,6 +111,9 @@ function untilStopped(reload: () => Promise<void>, log: ReturnType<typeof logger
     };
     process.on('SIGINT', stop);
     process.on('SIGTERM', stop);
+    // Started by a program with a channel to it: when that program is gone, nobody is left to send a signal.
+    process.on('disconnect', stop);
+    process.channel?.unref();
   });
 }
 

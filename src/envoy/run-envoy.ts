@@ -3,7 +3,7 @@
  * The run directory holds the bootstrap and the admin socket and is the owner's alone.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -59,7 +59,6 @@ export async function startEnvoy(settings: StartEnvoy): Promise<RunningEnvoy> {
   const file = join(settings.directory, 'bootstrap.json');
   await writeFile(`${file}.new`, `${JSON.stringify(settings.bootstrap, undefined, 2)}\n`, { mode: 0o600 });
   await rename(`${file}.new`, file);
-  await rm(adminSocket, { force: true }); // of an Envoy that was killed
 
   const args = ['--config-path', file, '--disable-hot-restart', '--log-level', settings.logLevel ?? 'warning'];
   args.push('--concurrency', String(settings.concurrency ?? 2));
