@@ -36,7 +36,12 @@ export interface World {
   readonly operatorDid: string;
   readonly agentDid: string;
   /** Files of private keys and of the capability, for the command line. */
-  readonly files: { readonly operatorKey: string; readonly agentKey: string; readonly capability: string; readonly gatewayConfiguration: string };
+  readonly files: {
+    readonly operatorKey: string;
+    readonly agentKey: string;
+    readonly capability: string;
+    readonly gatewayConfiguration: string;
+  };
   /** Standard error of the gateway's program. */
   gatewayLog(): string;
   /** The newest records, oldest first. */
@@ -73,7 +78,18 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     const grant = options.capability ?? ['--action', 'chat', '--model', 'openai/gpt-5*', '--model', 'anthropic/claude-*'];
     const alg = options.algorithm ? ['--alg', options.algorithm] : [];
     const { token } = await hermesbridge(
-      ...['capability', 'issue', '--operator-key', files.operatorKey, '--agent', String(agentDid), '--audience', GATEWAY_NAME, ...alg, ...grant],
+      ...[
+        'capability',
+        'issue',
+        '--operator-key',
+        files.operatorKey,
+        '--agent',
+        String(agentDid),
+        '--audience',
+        GATEWAY_NAME,
+        ...alg,
+        ...grant,
+      ],
     );
     await writeFile(files.capability, `${token}\n`);
     const localSecret = 'local-secret-of-this-machine';
@@ -81,7 +97,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     await writeSecret(join(directory, 'provider.key'), PROVIDER_KEY);
 
     const port = await freePort();
-    await writeFile(files.gatewayConfiguration, stringify({ verify: { ...gatewaySection(port, standIn.url, String(operatorDid)), ...options.verify } }));
+    await writeFile(
+      files.gatewayConfiguration,
+      stringify({ verify: { ...gatewaySection(port, standIn.url, String(operatorDid)), ...options.verify } }),
+    );
     const gateway = await startPair(files.gatewayConfiguration, 'verify', options.onProgress);
     pairs.push(gateway);
 

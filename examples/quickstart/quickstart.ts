@@ -1,12 +1,12 @@
 // The main job in one story: an unmodified SDK streams a chat through sidecar and gateway; the same bytes replayed are
 // refused; a model outside the capability is refused; each with the record it left. Exits 0 only if all went as told.
 
+import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { parseArgs, styleText } from 'node:util';
 import OpenAI from 'openai';
 import { readPrivateKey } from '../../src/crypto/private-key.ts';
 import { signRequest } from '../../src/sign/sign-request.ts';
-import { randomBytes } from 'node:crypto';
 import { startWorld, type World } from './local-world.ts';
 
 const HELP = `Usage: npm run quickstart [-- --keep]
@@ -18,7 +18,9 @@ Starts an LLM stand-in, the gateway and the sidecar on free local ports, and tel
   --help  this text
 `;
 
-const { values } = parseArgs({ options: { keep: { type: 'boolean' }, once: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } });
+const { values } = parseArgs({
+  options: { keep: { type: 'boolean' }, once: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+});
 const say = (text = '') => process.stdout.write(`${text}\n`);
 
 if (values.help) say(HELP);
@@ -33,7 +35,12 @@ async function main(): Promise<void> {
   try {
     say(`${styleText('bold', 'HermesBridge quickstart')}  (the first run fetches Envoy, about 40 MB)`);
     const starting = startWorld({ onProgress: (line) => say(styleText('dim', `  ${line}`)) });
-    starting.then((started) => { world = started; }, () => {});
+    starting.then(
+      (started) => {
+        world = started;
+      },
+      () => {},
+    );
     if ((await Promise.race([starting, interrupted.promise])) === 'interrupted') {
       await starting.catch(() => {});
       return;
@@ -71,7 +78,11 @@ function sdk({ sidecarUrl, localSecret }: World): OpenAI {
 async function streamsThrough(world: World): Promise<void> {
   say(`\n${styleText('bold', '1. The unmodified openai SDK streams a chat')}`);
   process.stdout.write('   ');
-  const stream = await sdk(world).chat.completions.create({ model: 'gpt-5-mini', stream: true, messages: [{ role: 'user', content: 'Hello' }] });
+  const stream = await sdk(world).chat.completions.create({
+    model: 'gpt-5-mini',
+    stream: true,
+    messages: [{ role: 'user', content: 'Hello' }],
+  });
   let text = '';
   const arrivals: number[] = [];
   for await (const chunk of stream) {
@@ -87,7 +98,10 @@ async function streamsThrough(world: World): Promise<void> {
   expect(arrivals.length > 3 && spread > 100, 'tokens arrived one by one');
   say(styleText('dim', `   ${arrivals.length} pieces over ${spread} ms; the provider saw its own key and nothing of the agent`));
   const seen = world.standIn.requests.at(-1)?.rawHeaders.map(([name]) => name) ?? [];
-  expect(!seen.some((name) => name.startsWith('agent-') || name.startsWith('signature')), 'nothing of the agent reached the provider');
+  expect(
+    !seen.some((name) => name.startsWith('agent-') || name.startsWith('signature')),
+    'nothing of the agent reached the provider',
+  );
   showRecord(world, { effect: 'allow' });
 }
 
@@ -141,7 +155,8 @@ function printWorld(world: World): void {
   say(`  export OPENAI_BASE_URL=${world.sidecarUrl}/openai/v1 OPENAI_API_KEY=${world.localSecret}`);
   say(`  export ANTHROPIC_BASE_URL=${world.sidecarUrl}/anthropic ANTHROPIC_API_KEY=${world.localSecret}`);
   say(`\n  curl -N ${world.sidecarUrl}/openai/v1/chat/completions -H 'authorization: Bearer ${world.localSecret}' \\`);
-  say(`    -H 'content-type: application/json' -d '{"model":"gpt-5-mini","stream":true,"messages":[{"role":"user","content":"hi"}]}'`);
+  say(
+    `    -H 'content-type: application/json' -d '{"model":"gpt-5-mini","stream":true,"messages":[{"role":"user","content":"hi"}]}'`,
+  );
   say(`\n  records: npx hermesbridge records --store ${world.directory}/run/hermesbridge.db`);
 }
-

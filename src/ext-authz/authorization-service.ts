@@ -41,18 +41,23 @@ export function makeCheckHandler(settings: AuthorizationSettings): handleUnaryCa
       reply(encodeDeny(problem('indeterminate', 'The gateway could not decide and therefore denied.', id, settings.clock())));
     };
     const timer = setTimeout(() => giveUp(new Error('the deadline is near')), remainingMillis(call, settings));
-    answerCheck(call.request, settings.answer).then(reply, giveUp);
+    settings.answer(parseCheck(call.request, settings.log)).then(reply, giveUp);
   };
 }
 
-async function answerCheck(bytes: Buffer, answer: Answer): Promise<Buffer> {
+function parseCheck(bytes: Buffer, log: Logger): Outcome<InboundRequest> {
   let http: CheckedHttpRequest | undefined;
   try {
     http = decodeCheckRequest(bytes);
   } catch {
-    return answer(denied('malformed', 'The check is not a CheckRequest.'));
+    return denied('malformed', 'The check is not a CheckRequest.');
   }
-  return answer(parseCheckRequest(http));
+  try {
+    return parseCheckRequest(http);
+  } catch (error) {
+    log.error({ err: error }, 'Envoy is not configured as this service needs it: denied');
+    return denied('indeterminate', 'The gateway could not decide and therefore denied.');
+  }
 }
 
 function remainingMillis(call: ServerUnaryCall<Buffer, Buffer>, { deadlineMillis }: AuthorizationSettings): number {

@@ -1,7 +1,8 @@
 // From Envoy's CheckRequest to an InboundRequest: what Envoy says about the message is held to what the message shows,
 // and whatever could be read in two ways is refused here (profile section 4, row 2).
 
-import { type Denied, denied, type Outcome, passed } from '../outcome.ts';
+import { CAPABILITY_MISSING } from '../checks/form/check-form.ts';
+import { denied, type Outcome, passed } from '../outcome.ts';
 import type { InboundRequest } from '../request.ts';
 import type { CheckedHttpRequest } from './decode-check-request.ts';
 
@@ -17,34 +18,41 @@ export class GatewayMisconfigured extends Error {
 
 /** @throws {GatewayMisconfigured} when Envoy withholds the body. */
 export function parseCheckRequest(http: CheckedHttpRequest | undefined): Outcome<InboundRequest> {
-  if (http === undefined) return malformed('The check holds no HTTP request.');
-  if (!TARGET.test(http.path) || http.path.includes('#')) return malformed('The request target is not an absolute path.');
-  if (!/^[A-Z]{1,20}$/.test(http.method)) return malformed('The method is not one.');
-  const authority = normaliseAuthority(http.host, http.scheme);
-  if (authority === undefined) return malformed('The authority is not a host with an optional port.');
-
+  if (http === undefined) return denied('malformed', 'The check holds no HTTP request.');
   const fields = new Map<string, string[]>();
+  let problem = findMalformed(http);
   for (const [name, raw] of http.headers) {
     if (name.startsWith(':')) continue;
-    if (!FIELD_NAME.test(name)) return malformed('A header name is not one.');
+    if (!FIELD_NAME.test(name)) problem ??= 'A header name is not one.';
     // One character for each byte: a signature is over bytes, and no second decoding can change what it says.
     const value = trimWhiteSpace(raw.toString('latin1'));
     const lines = fields.get(name);
     if (lines === undefined) fields.set(name, [value]);
     else lines.push(value);
   }
-  const body = wholeBody(http, fields);
-  if (!(body instanceof Uint8Array)) return body;
+  const partial = fields.get(PARTIAL_BODY);
+  if (partial?.some((value) => value !== 'false')) problem ??= 'The body did not arrive whole.';
+  if (problem !== undefined) {
+    // Row 1 answers before row 2.
+    return fields.has('agent-capability') ? denied('malformed', problem) : CAPABILITY_MISSING;
+  }
   const at = http.path.indexOf('?');
   return passed({
     streamId: http.id,
     method: http.method,
-    authority,
+    authority: normaliseAuthority(http.host, http.scheme) ?? '',
     path: at === -1 ? http.path : http.path.slice(0, at),
     query: at === -1 ? '?' : http.path.slice(at),
     fields,
-    body,
+    body: wholeBody(http, fields, partial !== undefined),
   });
+}
+
+function findMalformed({ path, method, host, scheme }: CheckedHttpRequest): string | undefined {
+  if (!TARGET.test(path) || path.includes('#')) return 'The request target is not an absolute path.';
+  if (!/^[A-Z]{1,20}$/.test(method)) return 'The method is not one.';
+  if (normaliseAuthority(host, scheme) === undefined) return 'The authority is not a host with an optional port.';
+  return undefined;
 }
 
 /** Optional white space only (RFC 9110 section 5.6.3): String.trim would take the byte 0xA0 for a space. */
@@ -52,10 +60,6 @@ function trimWhiteSpace(value: string): string {
   return value.startsWith(' ') || value.startsWith('\t') || value.endsWith(' ') || value.endsWith('\t')
     ? value.replace(/^[ \t]+/, '').replace(/[ \t]+$/, '')
     : value;
-}
-
-function malformed(detail: string): Denied {
-  return denied('malformed', detail);
 }
 
 /** RFC 9421 section 2.2.3. Refused: userinfo, a trailing dot, and the comma with which Envoy joins two Host lines. */
@@ -67,17 +71,11 @@ function normaliseAuthority(host: string, scheme: string): string | undefined {
   return port === undefined || port === (scheme === 'http' ? '80' : '443') ? name : `${name}:${port}`;
 }
 
-function wholeBody(http: CheckedHttpRequest, fields: ReadonlyMap<string, readonly string[]>): Uint8Array | Denied {
-  const partial = fields.get(PARTIAL_BODY);
+function wholeBody(http: CheckedHttpRequest, fields: ReadonlyMap<string, readonly string[]>, saidWhole: boolean): Uint8Array {
   if (http.body !== '') throw new GatewayMisconfigured('Envoy sends the body as text: set with_request_body.pack_as_bytes');
-  if (partial?.some((value) => value !== 'false')) return malformed('The body did not arrive whole.');
   const body = http.rawBody ?? new Uint8Array();
   const length = fields.get('content-length')?.at(-1) ?? '0';
-  if (partial === undefined && body.length === 0 && (length !== '0' || fields.has('transfer-encoding'))) {
-    // An upgraded request has no body to wait for; the capability check refuses it by name.
-    if (!fields.has('upgrade'))
-      throw new GatewayMisconfigured('Envoy does not send the body: set with_request_body on this route');
-  }
-  if (partial === undefined && body.length > 0) throw new GatewayMisconfigured('Envoy does not say whether the body is whole');
-  return body;
+  // An upgraded request has no body to wait for; the capability check refuses it by name.
+  if (saidWhole || fields.has('upgrade') || (length === String(body.length) && !fields.has('transfer-encoding'))) return body;
+  throw new GatewayMisconfigured('Envoy does not send the whole body: set with_request_body on this route');
 }

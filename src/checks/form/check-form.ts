@@ -31,10 +31,16 @@ const LIMITS = {
   pathBytes: 8 * 1024,
 };
 
+/** Row 1, also where the rest of the request cannot be read. */
+export const CAPABILITY_MISSING = denied(
+  'capability-missing',
+  'Send the capability chain in Agent-Capability, or call through the sidecar.',
+);
+
 export function checkForm(request: InboundRequest): Outcome<WellFormedRequest> {
   const capability = request.fields.get('agent-capability');
   if (capability === undefined || capability.every((line) => line === '')) {
-    return denied('capability-missing', 'Send the capability chain in Agent-Capability, or call through the sidecar.');
+    return CAPABILITY_MISSING;
   }
   const oversize = findOversize(request);
   if (oversize !== undefined) return denied('malformed', `${oversize} is too large.`);
