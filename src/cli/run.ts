@@ -1,12 +1,13 @@
 // `serve`, `up`, `envoy` and `config check`: the commands that need a configuration file.
 
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { pino } from 'pino';
+import { stringify } from 'yaml';
 import { loadProviders } from '../checks/capability/provider-registry.ts';
-import { type LoadedConfiguration, loadConfiguration } from '../config.ts';
+import { type LoadedConfiguration, loadConfiguration, type SignConfiguration } from '../config.ts';
 import { startService } from '../serve/serve.ts';
-import { readCredentials } from '../serve/start-sign.ts';
-import { assertVerify } from '../serve/start-verify.ts';
+import { readCredentials, sidecarEnvoy } from '../serve/start-sign.ts';
+import { assertVerify, prepareGatewayEnvoy } from '../serve/start-verify.ts';
 import { startPair } from '../serve/up.ts';
 import { CommandError, fail, type OutputOptions, print } from './output.ts';
 
@@ -115,6 +116,20 @@ function untilStopped(reload: () => Promise<void>, log: ReturnType<typeof logger
     process.on('disconnect', stop);
     process.channel?.unref();
   });
+}
+
+async function envoy(options: RunOptions & { role?: 'verify' | 'sign' }): Promise<void> {
+  const { configuration } = await load(options);
+  const role = options.role ?? (configuration.verify ? 'verify' : 'sign');
+  const silent = pino({ level: 'silent' });
+  const verify = role === 'verify' ? configuration.verify : undefined;
+  const sign = role === 'sign' ? configuration.sign : undefined;
+  if (verify === undefined && sign === undefined) throw new CommandError(`the configuration has no role "${role}"`);
+  const prepared = verify
+    ? await prepareGatewayEnvoy(verify, await loadProviders(), silent)
+    : { bootstrap: sidecarEnvoy(sign as SignConfiguration), close: async () => {} };
+  await prepared.close();
+  print(options, prepared.bootstrap, stringify(prepared.bootstrap, { aliasDuplicateObjects: false }).trimEnd());
 }
 
 async function check(options: RunOptions): Promise<void> {

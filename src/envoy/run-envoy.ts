@@ -8,6 +8,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EnvoyBootstrap } from './envoy-config.ts';
+import { lifeline } from './lifeline.ts';
 import { type EnvoyLocation, locateEnvoy } from './locate-envoy.ts';
 
 export type EnvoyLogLevel = 'trace' | 'debug' | 'info' | 'warning' | 'error' | 'critical' | 'off';
@@ -66,8 +67,11 @@ export async function startEnvoy(settings: StartEnvoy): Promise<RunningEnvoy> {
     envoy.kind === 'binary' ? [envoy.path, args] : dockerCommand(envoy.image, settings.directory, args);
   // Envoy is given no environment: a provider's key may be in ours. The docker client needs its own.
   const env = envoy.kind === 'binary' ? {} : process.env;
-  const child = spawn(command, commandArgs, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  // A group of its own, so that Ctrl-C in a terminal reaches us alone and Envoy is stopped in order.
+  const child = spawn(command, commandArgs, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const cutLifeline = child.pid === undefined ? () => {} : lifeline(child.pid);
   const watched = watch(child, settings.onLog);
+  void watched.ended.then(cutLifeline);
   const killWithUs = () => child.kill('SIGKILL');
   process.once('exit', killWithUs);
 

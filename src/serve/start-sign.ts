@@ -60,7 +60,7 @@ export async function startSign(configuration: SignConfiguration, { log, clock }
       credentials = await readCredentials(reloaded);
       current = reloaded;
     },
-    prepareEnvoy: async () => ({ bootstrap: sidecarEnvoy(current, gateway), close: async () => {} }),
+    prepareEnvoy: async () => ({ bootstrap: sidecarEnvoy(current), close: async () => {} }),
     stop: async () => {
       stopWatching();
       await server.stop();
@@ -118,14 +118,14 @@ function watchCapability({ capability, key }: SignConfiguration, log: Logger, re
   };
 }
 
-function sidecarEnvoy({ envoy, maxRequestBytes, service, gatewayCa }: SignConfiguration, url: URL) {
+export function sidecarEnvoy({ envoy, maxRequestBytes, service, gatewayCa, gateway }: SignConfiguration) {
   return sidecarBootstrap({
     listen: listenAddress(envoy.listen),
     maxRequestBytes,
     authorizationService: authorizationServiceOf(service),
     admin: { unixSocket: join(envoy.directory ?? '.', 'admin.sock') },
     timeoutMillis: service.deadlineMillis + CHECK_MARGIN_MILLIS,
-    gateway: { url, ...(gatewayCa !== undefined && { trustedCaFile: gatewayCa }) },
+    gateway: { url: gatewayUrl(gateway), ...(gatewayCa !== undefined && { trustedCaFile: gatewayCa }) },
     accessLog: envoy.accessLog,
   });
 }

@@ -124,9 +124,15 @@ function checksFor(
   });
 }
 
-async function prepareGatewayEnvoy(configuration: VerifyConfiguration, apis: ReadonlyMap<string, ProviderApi>, log: Logger) {
+/** The gateway's bootstrap, and the credential files that it refers to. @throws for a key that cannot be read. */
+export async function prepareGatewayEnvoy(
+  configuration: VerifyConfiguration,
+  apis: ReadonlyMap<string, ProviderApi>,
+  log: Logger,
+) {
   const { envoy, maxRequestBytes, service } = configuration;
   const directory = envoy.directory ?? '.';
+  assertVerify(configuration, apis);
   const credentials: { close(): Promise<void> }[] = [];
   const providers = [];
   for (const [name, provider] of Object.entries(configuration.providers)) {
