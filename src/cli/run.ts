@@ -32,6 +32,17 @@ export function addRunCommands(program: Command): void {
     )
     .addHelpText('after', `${CONFIG_HELP}\n\nExample:\n  hermesbridge up --config gateway.yaml`)
     .action(up);
+  withConfig(program.command('envoy'))
+    .summary('print the Envoy bootstrap that belongs to a configuration')
+    .description(
+      'Prints the bootstrap of a role as YAML, for an Envoy that someone else runs beside `serve`. The provider credentials that it refers to are written to the run directory; only `up` keeps them up to date.',
+    )
+    .addOption(new Option('--role <role>', 'which role, where the configuration has both').choices(['verify', 'sign']))
+    .addHelpText(
+      'after',
+      `${CONFIG_HELP}\n\nExample:\n  hermesbridge envoy --config gateway.yaml > envoy.yaml && envoy --config-path envoy.yaml`,
+    )
+    .action(envoy);
   const config = program
     .command('config')
     .summary('look at a configuration')
@@ -141,6 +152,8 @@ async function check(options: RunOptions): Promise<void> {
 
 /** Nothing may end the process but a signal: what nobody caught is logged, and the check it belonged to is denied by its deadline. */
 export function surviveUncaught(): void {
+  // Whoever reads our output may stop reading (`| head`); that is no error of ours.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => error.code === 'EPIPE' || fail(error));
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', (error) => fail(error));
 }

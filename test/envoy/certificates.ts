@@ -1,7 +1,9 @@
-/** A throw-away CA and what it signed, made with the openssl command, since neither Node nor a dependency issues certificates. */
-import { execFileSync } from 'node:child_process';
+/** A throw-away CA and what it signed, valid for two days. */
+import 'reflect-metadata';
+import { webcrypto } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import * as x509 from '@peculiar/x509';
 
 export interface Certificates {
   trustedCaFile: string;
@@ -10,21 +12,50 @@ export interface Certificates {
   client: { certificateFile: string; keyFile: string };
 }
 
-export function makeCertificates(directory: string): Certificates {
-  const file = (name: string) => join(directory, name);
-  const openssl = (args: string[]) => execFileSync('openssl', args, { cwd: directory, stdio: 'pipe' });
-  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-  openssl(['req', '-x509', ...newKey, '-keyout', 'ca.key', '-out', 'ca.crt', '-days', '2', '-subj', '/CN=test CA']);
-  const issue = (name: string, subjectAltName: string) => {
-    openssl(['req', ...newKey, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`]);
-    writeFileSync(file(`${name}.ext`), `subjectAltName=${subjectAltName}\n`);
-    const ca = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial'];
-    openssl(['x509', '-req', '-in', `${name}.csr`, ...ca, '-out', `${name}.crt`, '-days', '2', '-extfile', `${name}.ext`]);
-    return { certificateFile: file(`${name}.crt`), keyFile: file(`${name}.key`) };
+const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+const validity = () => ({ notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 2 * 86_400_000) });
+const newKeys = () => webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']) as Promise<webcrypto.CryptoKeyPair>;
+
+export async function makeCertificates(directory: string): Promise<Certificates> {
+  x509.cryptoProvider.set(webcrypto as typeof globalThis.crypto);
+  const authorityKeys = await newKeys();
+  const authority = await x509.X509CertificateGenerator.createSelfSigned({
+    name: 'CN=test CA',
+    ...validity(),
+    signingAlgorithm: algorithm,
+    keys: authorityKeys,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+    ],
+  });
+  const trustedCaFile = join(directory, 'ca.crt');
+  writeFileSync(trustedCaFile, authority.toString('pem'));
+
+  const issue = async (name: string, subjectAltNames: x509.JsonGeneralNames) => {
+    const keys = await newKeys();
+    const certificate = await x509.X509CertificateGenerator.create({
+      subject: `CN=${name}`,
+      issuer: authority.subject,
+      ...validity(),
+      signingAlgorithm: algorithm,
+      signingKey: authorityKeys.privateKey,
+      publicKey: keys.publicKey,
+      extensions: [new x509.SubjectAlternativeNameExtension(subjectAltNames)],
+    });
+    const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
+    const files = { certificateFile: join(directory, `${name}.crt`), keyFile: join(directory, `${name}.key`) };
+    writeFileSync(files.certificateFile, certificate.toString('pem'));
+    writeFileSync(files.keyFile, `-----BEGIN PRIVATE KEY-----\n${pkcs8}\n-----END PRIVATE KEY-----\n`);
+    return files;
   };
   return {
-    trustedCaFile: file('ca.crt'),
-    server: issue('server', 'DNS:localhost,DNS:service.test,IP:127.0.0.1'),
-    client: issue('client', 'URI:spiffe://cluster.test/envoy'),
+    trustedCaFile,
+    server: await issue('server', [
+      { type: 'dns', value: 'localhost' },
+      { type: 'dns', value: 'service.test' },
+      { type: 'ip', value: '127.0.0.1' },
+    ]),
+    client: await issue('client', [{ type: 'url', value: 'spiffe://cluster.test/envoy' }]),
   };
 }

@@ -185,7 +185,7 @@ describe('nothing passes without a Check', slow, () => {
 
   test('a service behind mutual TLS is believed only under its name', async () => {
     using directory = temporaryDirectory();
-    const { server, client, trustedCaFile } = makeCertificates(directory.path);
+    const { server, client, trustedCaFile } = await makeCertificates(directory.path);
     const pair = { cert_chain: readFileSync(server.certificateFile), private_key: readFileSync(server.keyFile) };
     const credentials = ServerCredentials.createSsl(readFileSync(trustedCaFile), [pair], true);
     await using check = await startCheckServer('127.0.0.1:0', credentials);
@@ -244,7 +244,7 @@ describe('the body is checked whole or not forwarded', slow, () => {
 describe('an https provider', slow, () => {
   test('is spoken to in HTTP/2 after its name was verified, and a DNS name resolves', async () => {
     using directory = temporaryDirectory();
-    const { server, trustedCaFile } = makeCertificates(directory.path);
+    const { server, trustedCaFile } = await makeCertificates(directory.path);
     await using upstream = await startUpstream({ tls: server });
     const url = new URL(`https://localhost:${upstream.url.port}`);
     await using scene = await startScene({ upstream: url, provider: { trustedCaFile } });
@@ -256,7 +256,7 @@ describe('an https provider', slow, () => {
 
   test('is verified by its address where the URL has one', async () => {
     using directory = temporaryDirectory();
-    const { server, trustedCaFile } = makeCertificates(directory.path);
+    const { server, trustedCaFile } = await makeCertificates(directory.path);
     await using upstream = await startUpstream({ tls: server });
     await using scene = await startScene({ upstream: upstream.url, provider: { trustedCaFile } });
     expect(await post(scene.port, { path: '/local/x' })).toMatchObject({ status: 200 });
@@ -264,7 +264,7 @@ describe('an https provider', slow, () => {
 
   test('gets nothing when its certificate is for another name', async () => {
     using directory = temporaryDirectory();
-    const { client, trustedCaFile } = makeCertificates(directory.path);
+    const { client, trustedCaFile } = await makeCertificates(directory.path);
     await using upstream = await startUpstream({ tls: client });
     await using scene = await startScene({ upstream: upstream.url, provider: { trustedCaFile } });
     expect(await post(scene.port, { path: '/local/x' })).toMatchObject({ status: 503 });
@@ -273,7 +273,7 @@ describe('an https provider', slow, () => {
 
   test('gets nothing when its certificate is from an authority that is not trusted', async () => {
     using directory = temporaryDirectory();
-    const { server } = makeCertificates(directory.path);
+    const { server } = await makeCertificates(directory.path);
     await using upstream = await startUpstream({ tls: server });
     await using scene = await startScene({ upstream: upstream.url });
     expect(await post(scene.port, { path: '/local/x' })).toMatchObject({ status: 503 });

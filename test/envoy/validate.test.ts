@@ -13,7 +13,7 @@ const run = promisify(execFile);
 const directory = mkdtempSync(join(tmpdir(), 'hb-validate-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-const { server, trustedCaFile } = makeCertificates(directory);
+const { server, trustedCaFile } = await makeCertificates(directory);
 mkdirSync(join(directory, 'credentials'));
 for (const name of ['openai', 'anthropic', 'azure']) {
   const sdsFile = join(directory, 'credentials', `${name}.json`);
