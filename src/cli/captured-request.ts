@@ -70,9 +70,7 @@ function parseUrl(text: string): URL {
 
 /** The request as Envoy would show it. */
 export function asChecked({ method, url, headers, body }: RequestParts): CheckedHttpRequest {
-  const fields = headers
-    .filter(([name]) => name !== 'host')
-    .map(([name, value]): [string, Buffer] => [name, Buffer.from(value, 'latin1')]);
+  const fields = headers.filter(([name]) => name !== 'host').map(([name, value]): [string, string] => [name, value]);
   return {
     id: 'captured',
     method,
@@ -81,6 +79,6 @@ export function asChecked({ method, url, headers, body }: RequestParts): Checked
     scheme: url.protocol.slice(0, -1),
     body: '',
     rawBody: body,
-    headers: [...fields, ['x-envoy-auth-partial-body', Buffer.from('false')]],
+    headers: [...fields, ['x-envoy-auth-partial-body', 'false']],
   };
 }

@@ -57,7 +57,7 @@ async function conclude(parsed: Outcome<InboundRequest>, checks: Checks): Promis
 
 function nonceToKeep({ signature, nonce }: Partial<Clearance>): NonceToKeep | undefined {
   if (signature === undefined || nonce === undefined || nonce.repeated) return undefined;
-  return { jkt: signature.jkt, nonce: signature.nonce, retainUntil: nonce.retainUntil };
+  return { entry: nonce.entry, jkt: signature.jkt, retainUntil: nonce.retainUntil };
 }
 
 /** What says who asked, or lets a client in somewhere else, stays here (profile section 7). */
@@ -75,6 +75,8 @@ const REMOVED = new Set([
   'x-http-method-override',
   'x-http-method',
   'x-method-override',
+  // Azure OpenAI: names a second model for a tool, which no check would have seen.
+  'x-ms-oai-image-generation-deployment',
 ]);
 const REMOVED_PREFIX = /^(?:agent-|x-agent-|signature)/;
 

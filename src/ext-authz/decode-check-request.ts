@@ -1,8 +1,6 @@
-// CheckRequest off the wire, field by field: only what is used of it becomes an object, straight from the bytes.
-// Reflection (proto-loader's decode and its copy to a plain object) costs more than the rest of the gRPC message;
-// test/ext-authz holds this reader to the full protos. Field numbers: protos/envoy/service/auth/v3.
-
-import protobuf from 'protobufjs';
+// CheckRequest off the wire (Protocol Buffers encoding; field numbers in protos/envoy/service/auth/v3), straight from the bytes to
+// what is used of it. Reflection and its copy to a plain object would cost more than all checks but the signature;
+// test/ext-authz holds this reader to the full protos.
 
 /** envoy.service.auth.v3.AttributeContext.HttpRequest, as far as it is used. Everything in it is as the client sent it. */
 export interface CheckedHttpRequest {
@@ -14,38 +12,19 @@ export interface CheckedHttpRequest {
   /** Content as text, set only by an Envoy without `pack_as_bytes`. */
   body: string;
   rawBody: Uint8Array | undefined;
-  /** Name and raw value of each line, from `header_map`, or from `headers` where Envoy sends no raw ones. */
-  headers: [name: string, value: Buffer][];
+  /** Each line's name and value, one character for each byte, from `header_map`, or from `headers` where Envoy sends no raw ones. */
+  headers: [name: string, value: string][];
 }
-
-type FieldReader = (reader: protobuf.Reader, field: number) => boolean;
 
 /** @returns `undefined` when the message holds no HTTP request. @throws when the bytes are no CheckRequest. */
-export function decodeCheckRequest(bytes: Uint8Array): CheckedHttpRequest | undefined {
-  let found: CheckedHttpRequest | undefined;
-  const reader = protobuf.Reader.create(bytes);
-  readMessage(
-    reader,
-    reader.len,
-    (_, attributes) =>
-      attributes === 1 &&
-      readNested(
-        reader,
-        (_, request) =>
-          request === 4 &&
-          readNested(reader, (_, http) => {
-            if (http !== 2) return false;
-            // A message that is there twice is merged by protobuf; no sender does that, and merging is where parsers disagree.
-            if (found !== undefined) throw new Error('the CheckRequest holds two HTTP requests');
-            found = readHttpRequest(reader);
-            return true;
-          }),
-      ),
-  );
-  return found;
+export function decodeCheckRequest(bytes: Buffer): CheckedHttpRequest | undefined {
+  const attributes = new Fields(bytes, 0, bytes.length).only(1);
+  const request = attributes?.only(4);
+  const http = request?.only(2);
+  return http && readHttpRequest(http);
 }
 
-function readHttpRequest(reader: protobuf.Reader): CheckedHttpRequest {
+function readHttpRequest(fields: Fields): CheckedHttpRequest {
   const http: CheckedHttpRequest = {
     id: '',
     method: '',
@@ -56,71 +35,116 @@ function readHttpRequest(reader: protobuf.Reader): CheckedHttpRequest {
     rawBody: undefined,
     headers: [],
   };
-  const joined: [string, Buffer][] = [];
-  readNested(reader, (_, field) => {
-    switch (field) {
+  const joined: [string, string][] = [];
+  while (fields.next()) {
+    switch (fields.number) {
       case 1:
-        http.id = reader.string();
-        return true;
+        http.id = fields.text();
+        break;
       case 2:
-        http.method = reader.string();
-        return true;
+        http.method = fields.text();
+        break;
       case 3:
-        joined.push(readHeader(reader));
-        return true;
+        joined.push(readHeader(fields.nested()));
+        break;
       case 4:
-        http.path = reader.string();
-        return true;
+        http.path = fields.text();
+        break;
       case 5:
-        http.host = reader.string();
-        return true;
+        http.host = fields.text();
+        break;
       case 6:
-        http.scheme = reader.string();
-        return true;
+        http.scheme = fields.text();
+        break;
       case 11:
-        http.body = reader.string();
-        return true;
+        http.body = fields.text();
+        break;
       case 12:
-        http.rawBody = reader.bytes();
-        return true;
+        http.rawBody = fields.bytes.subarray(fields.start, fields.end);
+        break;
       case 13:
-        return readNested(reader, (_, line) => line === 1 && http.headers.push(readHeader(reader)) > 0);
-      default:
-        return false;
+        for (const map = fields.nested(); map.next(); ) if (map.number === 1) http.headers.push(readHeader(map.nested()));
     }
-  });
+  }
   if (http.headers.length === 0) http.headers = joined;
   return http;
 }
 
-/** A HeaderValue, or an entry of the `headers` map, whose key and value have the same numbers. */
-function readHeader(reader: protobuf.Reader): [string, Buffer] {
+/** A HeaderValue (`raw_value` or `value`), or an entry of the `headers` map, whose key and value have the same numbers. */
+function readHeader(fields: Fields): [string, string] {
   let name = '';
-  let value: Uint8Array = EMPTY;
-  readNested(reader, (_, field) => {
-    if (field === 1) name = reader.string();
-    else if (field === 2 || field === 3) value = reader.bytes();
-    else return false;
-    return true;
-  });
-  return [name, value as Buffer];
-}
-
-const EMPTY = Buffer.alloc(0);
-
-function readNested(reader: protobuf.Reader, read: FieldReader): true {
-  const length = reader.uint32();
-  if (length > reader.len - reader.pos) throw new Error('a nested message is cut short');
-  readMessage(reader, reader.pos + length, read);
-  return true;
-}
-
-/** `read` takes the field and answers true, or answers false without touching the reader. */
-function readMessage(reader: protobuf.Reader, end: number, read: FieldReader): void {
-  while (reader.pos < end) {
-    const tag = reader.uint32();
-    // Every field that is read is length-delimited (wire type 2); another type is not the field it claims to be.
-    if ((tag & 7) !== 2 || !read(reader, tag >>> 3)) reader.skipType(tag & 7);
+  let value = '';
+  while (fields.next()) {
+    if (fields.number === 1) name = fields.text();
+    else if (fields.number === 2 || fields.number === 3) value = fields.text();
   }
-  if (reader.pos !== end) throw new Error('a field runs past the end of its message');
+  return [name, value];
+}
+
+/** Walks the length-delimited fields of one message; fields of other wire types are skipped, since none of them is used. */
+class Fields {
+  readonly bytes: Buffer;
+  number = 0;
+  /** Where the current field's value begins and ends. */
+  start = 0;
+  end: number;
+  readonly #limit: number;
+
+  constructor(bytes: Buffer, start: number, limit: number) {
+    this.bytes = bytes;
+    this.end = start;
+    this.#limit = limit;
+  }
+
+  /** Moves on to the next length-delimited field. @throws when a field runs past the end of its message. */
+  next(): boolean {
+    while (this.end < this.#limit) {
+      const tag = this.#varint();
+      if (tag > 0xffffffff) throw new Error('a tag is too long');
+      const type = tag & 7;
+      if (type === 0) this.#varint();
+      else if (type === 1) this.end += 8;
+      else if (type === 5) this.end += 4;
+      else if (type !== 2) throw new Error(`wire type ${type}`);
+      const length = type === 2 ? this.#varint() : 0;
+      this.start = this.end;
+      this.end += length;
+      if (this.end > this.#limit) throw new Error('a field runs past the end of its message');
+      this.number = tag >>> 3;
+      if (type === 2) return true;
+    }
+    return false;
+  }
+
+  nested(): Fields {
+    return new Fields(this.bytes, this.start, this.end);
+  }
+
+  /** One character for each byte: what is signed is bytes, and no decoding can make two of them equal. */
+  text(): string {
+    return this.bytes.latin1Slice(this.start, this.end);
+  }
+
+  /** The one field with this number. A message that is there twice would be merged; no sender does that, and parsers disagree. */
+  only(number: number): Fields | undefined {
+    let found: Fields | undefined;
+    while (this.next()) {
+      if (this.number !== number) continue;
+      if (found !== undefined) throw new Error('a message of the CheckRequest is there twice');
+      found = this.nested();
+    }
+    return found;
+  }
+
+  /** Up to 64 bits; what is above 32 is no length and no field number of ours, and comes out too large for either. */
+  #varint(): number {
+    let value = 0;
+    for (let shift = 0; shift < 70; shift += 7) {
+      if (this.end >= this.#limit) throw new Error('a varint is cut short');
+      const byte = this.bytes[this.end++] ?? 0;
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+    throw new Error('a varint is too long');
+  }
 }

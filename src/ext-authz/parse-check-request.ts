@@ -25,7 +25,7 @@ export function parseCheckRequest(http: CheckedHttpRequest | undefined): Outcome
     if (name.startsWith(':')) continue;
     if (!FIELD_NAME.test(name)) problem ??= 'A header name is not one.';
     // One character for each byte: a signature is over bytes, and no second decoding can change what it says.
-    const value = trimWhiteSpace(raw.toString('latin1'));
+    const value = trimWhiteSpace(raw);
     const lines = fields.get(name);
     if (lines === undefined) fields.set(name, [value]);
     else lines.push(value);

@@ -1,8 +1,13 @@
 // Rows 1 and 2 of profile section 4: the capability is there, the fields of the profile parse, sizes are within limits.
 // What comes out is parsed and still untrusted.
 
-import { type Dictionary, type List, parseDictionary, parseList } from 'structured-headers';
-import { parseContentDigest } from '../../crypto/content-digest.ts';
+import { type ContentDigests, parseContentDigest } from '../../crypto/content-digest.ts';
+import {
+  parseByteSequences,
+  parseSignatureInput,
+  parseStringList,
+  type SignatureInputMember,
+} from '../../crypto/structured-fields.ts';
 import { denied, type Outcome, passed } from '../../outcome.ts';
 import { type InboundRequest, repeated, singleLine } from '../../request.ts';
 
@@ -16,9 +21,9 @@ export interface WellFormedRequest {
   readonly untrustedCapabilityField: string;
   /** Root first, leaf last; each only known to be a string. */
   readonly untrustedTokens: readonly [string, ...string[]];
-  readonly untrustedSignatureInput: Dictionary | undefined;
-  readonly untrustedSignature: Dictionary | undefined;
-  readonly untrustedContentDigest: Dictionary | undefined;
+  readonly untrustedSignatureInput: ReadonlyMap<string, SignatureInputMember> | undefined;
+  readonly untrustedSignature: ReadonlyMap<string, Buffer | undefined> | undefined;
+  readonly untrustedContentDigest: ContentDigests | undefined;
 }
 
 // Profile section 2. The limits of the other fields are ours: far above what the profile needs, far below what costs time.
@@ -52,8 +57,8 @@ export function checkForm(request: InboundRequest): Outcome<WellFormedRequest> {
       request,
       untrustedCapabilityField,
       untrustedTokens: parseTokens(untrustedCapabilityField),
-      untrustedSignatureInput: parseField(request, 'signature-input', parseDictionary),
-      untrustedSignature: parseField(request, 'signature', parseDictionary),
+      untrustedSignatureInput: parseField(request, 'signature-input', parseSignatureInput),
+      untrustedSignature: parseField(request, 'signature', parseByteSequences),
       untrustedContentDigest: parseField(request, 'content-digest', parseContentDigest),
     } as unknown as WellFormedRequest);
   } catch (error) {
@@ -98,17 +103,12 @@ function parseField<T>(request: InboundRequest, name: string, parse: (value: str
 }
 
 function parseTokens(field: string): readonly [string, ...string[]] {
-  let members: List;
+  let tokens: string[];
   try {
-    members = parseList(field);
+    tokens = parseStringList(field);
   } catch {
-    throw new FormError('Agent-Capability is not a List of Strings (RFC 9651).');
+    throw new FormError('Agent-Capability is not a List of Strings without parameters (RFC 9651).');
   }
-  const tokens = members.map(([value, parameters]) => {
-    if (typeof value !== 'string' || parameters.size > 0)
-      throw new FormError('Agent-Capability is not a List of Strings without parameters.');
-    return value;
-  });
   const [root, ...links] = tokens;
   if (root === undefined || tokens.length > LIMITS.tokens)
     throw new FormError(`Agent-Capability takes 1 to ${LIMITS.tokens} tokens.`);
@@ -117,6 +117,5 @@ function parseTokens(field: string): readonly [string, ...string[]] {
 
 /** One String; what it says is not looked at before there is a verifier for it. */
 function parseAttestation(value: string): void {
-  const [member, ...rest] = parseList(value);
-  if (typeof member?.[0] !== 'string' || rest.length > 0) throw new FormError('Agent-Attestation is not one String.');
+  if (parseStringList(value).length !== 1) throw new FormError('Agent-Attestation is not one String.');
 }

@@ -1,6 +1,7 @@
 // Row 9 of profile section 4: the nonce is new for this key. Only now, after the signature, so that strangers cannot
 // fill the store. A Check that Envoy repeats (same stream, same signature, within two seconds) is not a replay.
 
+import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { denied, type Outcome, passed } from '../../outcome.ts';
 import type { InboundRequest } from '../../request.ts';
@@ -17,8 +18,9 @@ export const nonceConfiguration = z.strictObject({
 export type NonceConfiguration = z.infer<typeof nonceConfiguration>;
 
 export interface NonceUse {
+  /** Name of (key, nonce), see {@link nonceEntry}. */
+  readonly entry: string;
   readonly jkt: string;
-  readonly nonce: string;
   /** Milliseconds since the epoch until which the signature could be accepted. */
   readonly retainUntil: number;
   /** What tells a repeated Check from a replay. */
@@ -42,6 +44,7 @@ declare const consumed: unique symbol;
 
 export interface ConsumedNonce {
   readonly [consumed]: true;
+  readonly entry: string;
   readonly retainUntil: number;
   /** The id of the decision: a new one, or the first one's where Envoy repeats a Check. */
   readonly decisionId: string;
@@ -61,15 +64,17 @@ export async function checkNonce(
   _body: VerifiedBody,
   settings: NonceCheckSettings,
 ): Promise<Outcome<ConsumedNonce>> {
-  const { jkt, nonce } = signature;
+  const { jkt } = signature;
+  const entry = nonceEntry(jkt, signature.nonce);
   const retainUntil = (signature.expires + settings.clockSkewSeconds) * 1000;
   const decisionId = settings.newDecisionId();
-  const use = { jkt, nonce, retainUntil, streamId: request.streamId, signature: signature.signature, decisionId };
+  const use = { entry, jkt, retainUntil, streamId: request.streamId, signature: signature.signature, decisionId };
   const verdict = await settings.store.consume(use);
-  if (typeof verdict === 'object') return passed({ retainUntil, decisionId: verdict.repeated, repeated: true } as ConsumedNonce);
+  if (typeof verdict === 'object')
+    return passed({ entry, retainUntil, decisionId: verdict.repeated, repeated: true } as ConsumedNonce);
   switch (verdict) {
     case 'first':
-      return passed({ retainUntil, decisionId, repeated: false } as ConsumedNonce);
+      return passed({ entry, retainUntil, decisionId, repeated: false } as ConsumedNonce);
     case 'quota':
       return denied('nonce-quota', 'This key sent too many requests within the lifetime of their signatures: slow down.');
     case 'forgotten':
@@ -77,4 +82,9 @@ export async function checkNonce(
     case 'replayed':
       return denied('nonce-replayed', 'This request was seen before: every attempt needs a new nonce and signature.');
   }
+}
+
+/** A fixed-size name of (key, nonce): memory does not grow with what a client chooses to send. */
+export function nonceEntry(jkt: string, nonce: string): string {
+  return hash('sha256', `${jkt}.${nonce}`, 'base64url');
 }

@@ -4,7 +4,6 @@
 // Entries leave by the monotonic clock, so that setting the wall clock neither forgets a nonce early nor keeps it for ever.
 // What left is remembered as one number: a signature that could have been among the forgotten is refused.
 
-import { hash } from 'node:crypto';
 import type { NonceStore, NonceUse, NonceVerdict } from './check-nonce.ts';
 
 const BUCKET_MILLIS = 1000;
@@ -61,7 +60,7 @@ export class NonceMemory implements NonceStore {
     const now = this.#settings.monotonic();
     this.#forget(now);
     if (use.retainUntil <= this.#forgottenThrough) return 'forgotten';
-    const entry = nonceEntry(use.jkt, use.nonce);
+    const { entry } = use;
     if (this.#seen.has(entry)) {
       const first = this.#recent.get(entry);
       const repeated =
@@ -106,9 +105,4 @@ export class NonceMemory implements NonceStore {
     if (left === 0) this.#perKey.delete(jkt);
     else this.#perKey.set(jkt, left);
   }
-}
-
-/** A fixed-size name of (key, nonce): memory does not grow with what a client chooses to send. */
-export function nonceEntry(jkt: string, nonce: string): string {
-  return hash('sha256', `${jkt}.${nonce}`, 'base64url');
 }

@@ -1,9 +1,9 @@
 // Rows 3 and 4 of profile section 4: one signature tagged `agent-cap`, its coverage, its parameters and its time window.
 // Still unverified: all of this is what the sender claims to have signed.
 
-import { type Dictionary, type InnerList, type Parameters, serializeInnerList } from 'structured-headers';
 import { z } from 'zod';
 import { isSupportedComponent } from '../../crypto/signature-base.ts';
+import type { SignatureInputMember } from '../../crypto/structured-fields.ts';
 import { type Denied, denied, type Outcome, passed } from '../../outcome.ts';
 import type { InboundRequest } from '../../request.ts';
 import type { WellFormedRequest } from '../form/check-form.ts';
@@ -56,20 +56,22 @@ export function checkSignatureInput(
   configuration: SignatureConfiguration,
   now: number,
 ): Outcome<ClaimedSignature> {
-  const label = findLabel(wellFormed.untrustedSignatureInput);
-  if (typeof label !== 'string') return label;
-  const member = wellFormed.untrustedSignatureInput?.get(label) as InnerList;
-  const signature = wellFormed.untrustedSignature?.get(label)?.[0];
-  if (signature === undefined)
+  const found = findTagged(wellFormed.untrustedSignatureInput);
+  if ('denied' in found) return found;
+  const { label, member } = found;
+  if (wellFormed.untrustedSignature?.has(label) !== true)
     return denied('signature-missing', 'Signature has no member for the label that Signature-Input tags "agent-cap".');
-  if (!(signature instanceof ArrayBuffer)) return denied('malformed', 'The signature is not a Byte Sequence.');
+  const signature = wellFormed.untrustedSignature.get(label);
+  if (signature === undefined) return denied('malformed', 'The signature is not a Byte Sequence.');
 
   const components = readComponents(member);
   if (!Array.isArray(components)) return components;
+  const absent = findAbsent(wellFormed.request, components);
+  if (absent !== undefined) return absent;
   const uncovered = findUncovered(wellFormed.request, components);
   if (uncovered !== undefined) return denied('signature-input', `The signature must cover "${uncovered}".`);
 
-  const parameters = readParameters(member[1], configuration);
+  const parameters = readParameters(member.parameters, configuration);
   if (parameters.denied) return parameters;
   const { created, expires } = parameters.proof;
   if (created * 1000 > now + configuration.clockSkewSeconds * 1000) {
@@ -79,29 +81,29 @@ export function checkSignatureInput(
     return denied('signature-expired', 'The signature has expired: sign the request again.');
   return passed({
     components,
-    signatureParams: serializeInnerList(member),
-    signature: Buffer.from(signature),
+    signatureParams: member.signatureParams,
+    signature,
     ...parameters.proof,
   } as unknown as ClaimedSignature);
 }
 
-function findLabel(input: Dictionary | undefined): string | Denied {
-  let found: string | undefined;
-  for (const [label, [items, parameters]] of input ?? []) {
-    if (!Array.isArray(items) || parameters.get('tag') !== SIGNATURE_TAG) continue;
+function findTagged(
+  input: ReadonlyMap<string, SignatureInputMember> | undefined,
+): { label: string; member: SignatureInputMember } | Denied {
+  let found: { label: string; member: SignatureInputMember } | undefined;
+  for (const [label, member] of input ?? []) {
+    if (member.parameters.get('tag') !== SIGNATURE_TAG) continue;
     if (found !== undefined) return denied('signature-input', 'Exactly one signature may be tagged "agent-cap".');
-    found = label;
+    found = { label, member };
   }
   return found ?? denied('signature-missing', 'Send one signature with tag="agent-cap" in Signature-Input and Signature.');
 }
 
-function readComponents([items]: InnerList): string[] | Denied {
-  if (items.length > MOST_COMPONENTS) return denied('malformed', 'The signature covers too many components.');
+function readComponents({ components: names, irregular }: SignatureInputMember): string[] | Denied {
+  if (names.length > MOST_COMPONENTS) return denied('malformed', 'The signature covers too many components.');
+  if (irregular !== undefined) return denied('malformed', irregular);
   const components: string[] = [];
-  for (const [name, parameters] of items) {
-    if (typeof name !== 'string') return denied('malformed', 'A covered component is not a String.');
-    // Parameters (;sf ;bs ;key ;req ;tr ;name) select another value than the whole field, so one name could be covered twice.
-    if (parameters.size > 0) return denied('malformed', 'Component parameters are not supported.');
+  for (const name of names) {
     if (name === '@status' || name !== name.toLowerCase())
       return denied('malformed', 'A covered component is not one of a request.');
     if (components.includes(name)) return denied('malformed', 'A component is covered twice.');
@@ -115,6 +117,17 @@ function readComponents([items]: InnerList): string[] | Denied {
   return components;
 }
 
+/** Exactly one field line for each covered field (profile section 2): joining several is where two readers would differ. */
+function findAbsent(request: InboundRequest, components: readonly string[]): Denied | undefined {
+  for (const name of components) {
+    if (name.startsWith('@')) continue;
+    const lines = request.fields.get(name);
+    if (lines === undefined) return denied('signature-input', 'A covered field is not in the request.');
+    if (lines.length > 1) return denied('malformed', 'A covered field must be a single field line.');
+  }
+  return undefined;
+}
+
 function findUncovered(request: InboundRequest, components: readonly string[]): string | undefined {
   for (const name of ALWAYS_COVERED) if (!components.includes(name)) return name;
   if (request.body.length > 0) for (const name of COVERED_WITH_CONTENT) if (!components.includes(name)) return name;
@@ -124,7 +137,10 @@ function findUncovered(request: InboundRequest, components: readonly string[]): 
 
 type SignatureParameters = Pick<ClaimedSignature, 'created' | 'expires' | 'nonce' | 'keyid'>;
 
-function readParameters(parameters: Parameters, { maxLifetimeSeconds }: SignatureConfiguration): Outcome<SignatureParameters> {
+function readParameters(
+  parameters: SignatureInputMember['parameters'],
+  { maxLifetimeSeconds }: SignatureConfiguration,
+): Outcome<SignatureParameters> {
   // The algorithm is bound to the key by the capability; one that the message names is an attempt to choose it.
   if (parameters.has('alg')) return denied('signature-input', 'Leave out "alg": the capability binds the algorithm to the key.');
   const [created, expires, nonce, keyid] = ['created', 'expires', 'nonce', 'keyid'].map((name) => parameters.get(name));

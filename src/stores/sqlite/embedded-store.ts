@@ -3,7 +3,7 @@
 
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { NonceMemory, nonceEntry } from '../../checks/nonce/nonce-memory.ts';
+import { NonceMemory } from '../../checks/nonce/nonce-memory.ts';
 import { StoreError } from './database.ts';
 import type { Batch, FromWriter, ToWriter } from './writer-protocol.ts';
 
@@ -18,8 +18,8 @@ export interface EmbeddedStoreSettings {
 }
 
 export interface NonceToKeep {
+  readonly entry: string;
   readonly jkt: string;
-  readonly nonce: string;
   readonly retainUntil: number;
 }
 
@@ -83,7 +83,7 @@ export class EmbeddedStore {
       if (waiting.length >= MOST_WAITING) return reject(new StoreError('the store is not keeping up'));
       records.push(record);
       if (nonce !== undefined) {
-        entries.push(nonceEntry(nonce.jkt, nonce.nonce));
+        entries.push(nonce.entry);
         jkts.push(nonce.jkt);
         retainUntils.push(nonce.retainUntil);
       }
