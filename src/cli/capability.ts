@@ -1,6 +1,5 @@
 // `capability issue` and `capability inspect`.
 
-import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { compactVerify } from 'jose';
 import { z } from 'zod';
@@ -12,7 +11,7 @@ import { parseRootToken } from '../token/capability-token.ts';
 import { issueRootToken } from '../token/issue-root.ts';
 import { didKeyOf } from '../vault/did-key.ts';
 import { resolveDid, type VerificationMethod } from '../vault/resolve-did.ts';
-import { CommandError, collect, EXIT, type OutputOptions, print } from './output.ts';
+import { CommandError, collect, EXIT, type OutputOptions, print, readNamedFile } from './output.ts';
 
 interface IssueOptions extends OutputOptions {
   operatorKey: string;
@@ -23,7 +22,7 @@ interface IssueOptions extends OutputOptions {
   action?: string[];
   model?: string[];
   tool?: string[];
-  noTools?: boolean;
+  /** `--no-tools` makes it false. */
   tools: boolean;
   maxOutputTokens?: number;
   maxInputBytes?: number;
@@ -113,7 +112,9 @@ function chooseAlgorithm({ key }: VerificationMethod, named: string | undefined)
 }
 
 async function readDetails(options: IssueOptions): Promise<AuthorizationDetails> {
-  if (options.details !== undefined) return JSON.parse(await readFile(options.details, 'utf8')) as AuthorizationDetails; // parsed when issued
+  if (options.details !== undefined) return readDetailsFile(options.details);
+  if (!options.tools && options.tool !== undefined)
+    throw new CommandError('--no-tools allows no tool at all: leave it out, or leave --tool out');
   const max = {
     ...(options.maxOutputTokens !== undefined && { output_tokens: options.maxOutputTokens }),
     ...(options.maxInputBytes !== undefined && { input_bytes: options.maxInputBytes }),
@@ -126,6 +127,17 @@ async function readDetails(options: IssueOptions): Promise<AuthorizationDetails>
     ...(Object.keys(max).length > 0 && { max }),
   };
   return details as AuthorizationDetails;
+}
+
+/** Its members are looked at when the token is issued. */
+async function readDetailsFile(file: string): Promise<AuthorizationDetails> {
+  const text = (await readNamedFile(file)).toString('utf8');
+  try {
+    return JSON.parse(text) as AuthorizationDetails;
+  } catch {
+    // The parser's own message quotes the text, and the file may be another than was meant: a key.
+    throw new CommandError(`${file} is not JSON: it must hold one authorization_details entry`);
+  }
 }
 
 async function inspect(argument: string, output: OutputOptions): Promise<void> {
@@ -166,9 +178,7 @@ async function inspect(argument: string, output: OutputOptions): Promise<void> {
 async function readToken(argument: string): Promise<string> {
   if (argument === '-') return (await new Response(process.stdin as unknown as ReadableStream).text()).trim();
   if (argument.split('.').length === 3 && argument.startsWith('ey')) return argument;
-  return (
-    await readFile(argument, 'utf8').catch(() => Promise.reject(new CommandError(`${argument} is neither a token nor a file`)))
-  ).trim();
+  return (await readNamedFile(argument)).toString('utf8').trim();
 }
 
 function count(text: string): number {
@@ -179,5 +189,6 @@ function count(text: string): number {
 function duration(text: string): number {
   const match = /^(\d{1,6})([dhms])$/.exec(text);
   if (match === null) throw new InvalidArgumentError('must be a number with d, h, m or s, such as 30d');
+  if (Number(match[1]) === 0) throw new InvalidArgumentError('must be longer than nothing');
   return Number(match[1]) * { d: 86_400, h: 3600, m: 60, s: 1 }[match[2] as 'd' | 'h' | 'm' | 's'];
 }

@@ -35,15 +35,27 @@ function fromJson(bytes: Buffer): RequestParts {
   const { method, url, headers, body, bodyBase64 } = value;
   if (typeof method !== 'string' || typeof url !== 'string')
     throw new CommandError('the captured request needs "method" and "url"');
-  const pairs = Array.isArray(headers) ? headers : Object.entries(headers ?? {});
-  const content =
-    typeof bodyBase64 === 'string' ? Buffer.from(bodyBase64, 'base64') : Buffer.from(typeof body === 'string' ? body : '');
+  if (body !== undefined && body !== null && typeof body !== 'string')
+    throw new CommandError('"body" of the captured request must be the text as it was sent, or "bodyBase64" its bytes');
+  const content = typeof bodyBase64 === 'string' ? Buffer.from(bodyBase64, 'base64') : Buffer.from(body ?? '');
   return {
     method,
     url: parseUrl(url),
-    headers: pairs.map(([name, line]) => [String(name).toLowerCase(), String(line)]),
+    headers: headerPairs(headers),
     body: content,
   };
+}
+
+/** From `[["name","value"],…]`, or `{"name":"value"}`, where a list of values is a line each. */
+function headerPairs(headers: unknown): [string, string][] {
+  const pairs: unknown[] = Array.isArray(headers) ? headers : Object.entries(headers ?? {});
+  return pairs.flatMap((pair) => {
+    const [name, lines] = Array.isArray(pair) ? pair : [];
+    const values: unknown[] = Array.isArray(lines) ? lines : [lines];
+    if (typeof name !== 'string' || values.some((value) => typeof value !== 'string'))
+      throw new CommandError('"headers" of the captured request must be [["name","value"],…] or {"name":"value"}');
+    return values.map((value): [string, string] => [name.toLowerCase(), String(value)]);
+  });
 }
 
 function fromHttp(bytes: Buffer): RequestParts {

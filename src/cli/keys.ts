@@ -1,13 +1,13 @@
 // `keygen` and `did`: making a key, and what a DID says.
 
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { exportPrivateJwk, generatePrivateKey, readPrivateKey } from '../crypto/private-key.ts';
 import { ALGORITHMS, type Algorithm, type PublicKey } from '../crypto/public-key.ts';
 import { didJwkOf } from '../vault/did-jwk.ts';
 import { didKeyOf } from '../vault/did-key.ts';
 import { resolveDid } from '../vault/resolve-did.ts';
-import { CommandError, type OutputOptions, print } from './output.ts';
+import { CommandError, type OutputOptions, print, readNamedFile } from './output.ts';
 
 export function addKeyCommands(program: Command): void {
   program
@@ -51,7 +51,7 @@ async function keygen({ out, alg, ...output }: OutputOptions & { out: string; al
 
 async function showDid(did: string | undefined, { key, ...output }: OutputOptions & { key?: string }): Promise<void> {
   if (key !== undefined) {
-    const names = namesOf(readPrivateKey(await readFile(key, 'utf8')).publicKey);
+    const names = namesOf(readPrivateKey((await readNamedFile(key)).toString('utf8')).publicKey);
     return print(output, names, lines(names).join('\n'));
   }
   if (did === undefined) throw new CommandError('name a DID, or a key file with --key');

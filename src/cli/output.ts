@@ -1,5 +1,6 @@
 // What every command does the same: JSON or text on stdout, one clear line on stderr, and the exit code.
 
+import { readFile } from 'node:fs/promises';
 import { styleText } from 'node:util';
 import { ConfigurationError } from '../config.ts';
 
@@ -24,8 +25,25 @@ export function fail(error: unknown, { json }: OutputOptions = {}): void {
   const problems =
     error instanceof ConfigurationError ? error.problems : [error instanceof Error ? error.message : String(error)];
   if (json) process.stdout.write(`${JSON.stringify({ error: { problems } }, undefined, 2)}\n`);
-  for (const problem of problems) process.stderr.write(`${styleText('red', 'hermesbridge:')} ${problem}\n`);
+  for (const problem of problems)
+    process.stderr.write(`${styleText('red', 'hermesbridge:', { stream: process.stderr })} ${problem}\n`);
 }
+
+/** Reads a file that the command line names. @throws {CommandError} that says what is wrong with it, and nothing of what is in it. */
+export async function readNamedFile(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    const { code = 'unknown' } = error as NodeJS.ErrnoException;
+    throw new CommandError(`${file} ${WHY_UNREADABLE[code] ?? `cannot be read (${code})`}`);
+  }
+}
+
+const WHY_UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  EISDIR: 'is a directory: name a file in it',
+  EACCES: 'cannot be read by this user: see its permissions',
+};
 
 export function collect(value: string, previous: string[] = []): string[] {
   return [...previous, value];

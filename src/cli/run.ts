@@ -78,9 +78,11 @@ async function serve(options: RunOptions): Promise<void> {
   const loaded = await load(options);
   const log = logger(loaded);
   const service = await startService(loaded.file, loaded.configuration, { log, clock: Date.now });
+  // Before it says that it is ready: whoever waits for that may signal at once.
+  const stopped = untilStopped(() => service.reload(), log);
   const addresses = service.roles.map(({ role, address }) => ({ role, address }));
   print(options, { ready: true, addresses }, addresses.map(({ role, address }) => `${role}  ${address}`).join('\n'));
-  await untilStopped(() => service.reload(), log);
+  await stopped;
   await service.stop();
 }
 
@@ -94,6 +96,7 @@ async function up(options: RunOptions): Promise<void> {
     onProgress: (line) => process.stderr.write(`${line}\n`),
     onExit: (error) => ended.resolve(error),
   });
+  const stopped = untilStopped(() => pair.reload(), log);
   print(
     options,
     { ready: true, urls: pair.urls },
@@ -101,7 +104,7 @@ async function up(options: RunOptions): Promise<void> {
       .map(([role, url]) => `${role}  ${url}`)
       .join('\n'),
   );
-  const error = await Promise.race([untilStopped(() => pair.reload(), log), ended.promise]);
+  const error = await Promise.race([stopped, ended.promise]);
   await pair.stop();
   if (error instanceof Error) throw error;
 }
@@ -145,8 +148,29 @@ async function envoy(options: RunOptions & { role?: 'verify' | 'sign' }): Promis
 
 async function check(options: RunOptions): Promise<void> {
   const { file, configuration } = await load(options);
-  if (configuration.verify) assertVerify(configuration.verify, await loadProviders());
-  if (configuration.sign) await readCredentials(configuration.sign);
+  const { verify, sign } = configuration;
+  const looks: (() => unknown)[] = [];
+  if (verify) {
+    looks.push(async () => assertVerify(verify, await loadProviders()));
+    for (const [name, { credential }] of Object.entries(verify.providers))
+      looks.push(() => readSecret(credential, `verify.providers.${name}.credential`, true));
+  }
+  if (sign)
+    looks.push(
+      () => readCredentials(sign),
+      () => readSecret(sign.localSecret, 'sign.localSecret'),
+    );
+  const problems: string[] = [];
+  for (const look of looks) {
+    try {
+      await look();
+    } catch (error) {
+      if (error instanceof ConfigurationError) problems.push(...error.problems);
+      else if (error instanceof SecretError) problems.push(error.message);
+      else throw error;
+    }
+  }
+  if (problems.length > 0) throw new ConfigurationError(problems);
   print(options, { file, valid: true }, `${file}: no problems`);
 }
 

@@ -1,7 +1,6 @@
 // `sign` prints the headers for one request; `verify` explains a captured one step by step.
 
 import { randomBytes, randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { loadProviders } from '../checks/capability/provider-registry.ts';
 import { type Checks, makeChecks } from '../checks/checks.ts';
@@ -17,7 +16,7 @@ import { assertVerify } from '../serve/start-verify.ts';
 import { signRequest } from '../sign/sign-request.ts';
 import { trustOperators } from '../trust/operators.ts';
 import { asChecked, parseCapturedRequest, parseHeader } from './captured-request.ts';
-import { CommandError, collect, EXIT, type OutputOptions, print } from './output.ts';
+import { CommandError, collect, EXIT, type OutputOptions, print, readNamedFile } from './output.ts';
 
 interface SignOptions extends OutputOptions {
   key: string;
@@ -94,7 +93,7 @@ async function readData(data: string | undefined): Promise<Buffer> {
   if (data === undefined) return Buffer.alloc(0);
   if (data === '@-') return readStandardInput();
   if (!data.startsWith('@')) return Buffer.from(data);
-  return readFile(data.slice(1)).catch(() => Promise.reject(new CommandError(`${data.slice(1)} cannot be read`)));
+  return readNamedFile(data.slice(1));
 }
 
 async function readStandardInput(): Promise<Buffer> {
@@ -117,7 +116,7 @@ async function verify(file: string, options: OutputOptions & { config?: string; 
   if (role === undefined) throw new CommandError(`${options.config} has no role "verify"`);
   const apis = await loadProviders();
   assertVerify(role, apis);
-  const captured = parseCapturedRequest(file === '-' ? await readStandardInput() : await readFile(file));
+  const captured = parseCapturedRequest(file === '-' ? await readStandardInput() : await readNamedFile(file));
   const steps: Step[] = [];
   const checks = makeChecks({
     gatewayNames: role.gateway.names,
@@ -161,7 +160,8 @@ function explained(checks: Checks, steps: Step[]): Checks {
 }
 
 function seconds(text: string): number {
-  if (!/^\d{1,3}$/.test(text)) throw new InvalidArgumentError('must be a number of seconds');
+  if (!/^\d{1,3}$/.test(text) || Number(text) < 1 || Number(text) > 300)
+    throw new InvalidArgumentError('must be a number of seconds from 1 to 300, which is the most a gateway can be set to accept');
   return Number(text);
 }
 

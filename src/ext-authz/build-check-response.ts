@@ -37,13 +37,32 @@ export function encodeDeny({ status, headers, body }: DenyReply): Buffer {
 }
 
 export function encodeAllow({ set, remove, metadata }: AllowReply): Buffer {
+  const removed = encodeRemove(remove);
+  const headers = protobuf.Writer.create();
+  for (const [name, value] of set) writeHeader(headers, name, value);
+  const written = headers.finish();
   const writer = protobuf.Writer.create();
-  writer.uint32(FIELD(3)).fork();
-  for (const [name, value] of set) writeHeader(writer, name, value);
-  for (const name of remove) writer.uint32(FIELD(5)).string(name);
-  writer.ldelim();
-  writer.uint32(FIELD(4)).bytes(metadata);
-  return Buffer.concat([OK_STATUS, writer.finish()]);
+  writer.uint32(FIELD(3)).uint32(written.length + removed.length);
+  const prefix = writer.finish();
+  const suffix = protobuf.Writer.create().uint32(FIELD(4)).uint32(metadata.length).finish();
+  return Buffer.concat([OK_STATUS, prefix, written, removed, suffix, metadata]);
+}
+
+// Clients of one kind send the same headers every time; the bound is for those that do not.
+const encodedRemovals = new Map<string, Uint8Array>();
+const MOST_REMOVALS = 1000;
+
+function encodeRemove(names: readonly string[]): Uint8Array {
+  const key = names.join();
+  let encoded = encodedRemovals.get(key);
+  if (encoded === undefined) {
+    const writer = protobuf.Writer.create();
+    for (const name of names) writer.uint32(FIELD(5)).string(name);
+    encoded = writer.finish();
+    if (encodedRemovals.size >= MOST_REMOVALS) encodedRemovals.clear();
+    encodedRemovals.set(key, encoded);
+  }
+  return encoded;
 }
 
 /** A flat google.protobuf.Struct of strings and numbers. Two of them concatenated are one with the members of both. */

@@ -63,20 +63,36 @@ function readHttpRequest(fields: Fields): CheckedHttpRequest {
         http.rawBody = fields.bytes.subarray(fields.start, fields.end);
         break;
       case 13:
-        for (const map = fields.nested(); map.next(); ) if (map.number === 1) http.headers.push(readHeader(map.nested()));
+        readHeaderMap(fields.nested(), http.headers);
     }
   }
   if (http.headers.length === 0) http.headers = joined;
   return http;
 }
 
-/** A HeaderValue (`raw_value` or `value`), or an entry of the `headers` map, whose key and value have the same numbers. */
+/** All lines are cut out of one text: a call into native code for each name and value would cost more than the cutting. */
+function readHeaderMap(map: Fields, headers: [string, string][]): void {
+  const { bytes, end: origin } = map;
+  const text = bytes.latin1Slice(origin, map.limit);
+  while (map.next()) {
+    if (map.number !== 1) continue;
+    let name = '';
+    let value = '';
+    for (const line = map.nested(); line.next(); ) {
+      if (line.number === 1) name = text.slice(line.start - origin, line.end - origin);
+      else if (line.number === 2 || line.number === 3) value = text.slice(line.start - origin, line.end - origin);
+    }
+    headers.push([name, value]);
+  }
+}
+
+/** An entry of the `headers` map. */
 function readHeader(fields: Fields): [string, string] {
   let name = '';
   let value = '';
   while (fields.next()) {
     if (fields.number === 1) name = fields.text();
-    else if (fields.number === 2 || fields.number === 3) value = fields.text();
+    else if (fields.number === 2) value = fields.text();
   }
   return [name, value];
 }
@@ -88,17 +104,17 @@ class Fields {
   /** Where the current field's value begins and ends. */
   start = 0;
   end: number;
-  readonly #limit: number;
+  readonly limit: number;
 
   constructor(bytes: Buffer, start: number, limit: number) {
     this.bytes = bytes;
     this.end = start;
-    this.#limit = limit;
+    this.limit = limit;
   }
 
   /** Moves on to the next length-delimited field. @throws when a field runs past the end of its message. */
   next(): boolean {
-    while (this.end < this.#limit) {
+    while (this.end < this.limit) {
       const tag = this.#varint();
       if (tag > 0xffffffff) throw new Error('a tag is too long');
       const type = tag & 7;
@@ -109,7 +125,7 @@ class Fields {
       const length = type === 2 ? this.#varint() : 0;
       this.start = this.end;
       this.end += length;
-      if (this.end > this.#limit) throw new Error('a field runs past the end of its message');
+      if (this.end > this.limit) throw new Error('a field runs past the end of its message');
       this.number = tag >>> 3;
       if (type === 2) return true;
     }
@@ -140,7 +156,7 @@ class Fields {
   #varint(): number {
     let value = 0;
     for (let shift = 0; shift < 70; shift += 7) {
-      if (this.end >= this.#limit) throw new Error('a varint is cut short');
+      if (this.end >= this.limit) throw new Error('a varint is cut short');
       const byte = this.bytes[this.end++] ?? 0;
       value += (byte & 0x7f) * 2 ** shift;
       if (byte < 0x80) return value;

@@ -7,10 +7,18 @@ import { DatabaseSync } from 'node:sqlite';
 /** Raised when the stored format changes; an older program refuses a newer file. */
 const SCHEMA_VERSION = 1;
 
+// A nonce stands in the row of the decision that took it: one insert, and one commit, makes both durable.
+// The rows behind `nonces_after` (a seq) are those whose nonce may still be needed.
 const SCHEMA = `
-  CREATE TABLE decisions (seq INTEGER PRIMARY KEY, record TEXT NOT NULL) STRICT;
-  CREATE TABLE nonces (seq INTEGER PRIMARY KEY, entry TEXT NOT NULL, jkt TEXT NOT NULL, retain_until INTEGER NOT NULL) STRICT;
+  CREATE TABLE decisions (
+    seq INTEGER PRIMARY KEY,
+    record TEXT NOT NULL,
+    nonce TEXT,
+    jkt TEXT,
+    retain_until INTEGER
+  ) STRICT;
   CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  INSERT INTO facts VALUES ('nonces_after', 0), ('forgotten_through', 0);
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 

@@ -1,26 +1,25 @@
 // What the store's two threads say to each other: batches one way, acknowledgements the other.
 
-/** Parallel arrays, since one flat message costs less to pass on than an object for each decision. */
+/** Parallel arrays, an element for each decision: one flat message costs less to pass on than an object for each. */
 export interface Batch {
   readonly id: number;
   readonly records: readonly string[];
-  /** Nonces to keep, each with its key's thumbprint and the end of its window in milliseconds since the epoch. */
-  readonly entries: readonly string[];
-  readonly jkts: readonly string[];
-  readonly retainUntils: readonly number[];
+  /** The nonce that the decision took, its key's thumbprint, and the end of its window in milliseconds since the epoch; or null. */
+  readonly nonces: readonly (string | null)[];
+  readonly jkts: readonly (string | null)[];
+  readonly retainUntils: readonly (number | null)[];
 }
 
 export type ToWriter = { readonly batch: Batch } | { readonly close: true };
 
+export interface LoadedNonces {
+  /** Milliseconds since the epoch through which nonces were let go of. */
+  readonly forgottenThrough: number;
+  readonly nonces: readonly { readonly entry: string; readonly jkt: string; readonly retainUntil: number }[];
+}
+
 export type FromWriter =
-  | {
-      readonly ready: true;
-      readonly forgottenThrough: number;
-      readonly entries: string[];
-      readonly jkts: string[];
-      readonly retainUntils: number[];
-    }
+  | { readonly ready: LoadedNonces }
   | { readonly failed: string }
   | { readonly committed: number }
-  | { readonly refused: number; readonly cause: string }
-  | { readonly closed: true };
+  | { readonly refused: number; readonly cause: string };
