@@ -11,7 +11,7 @@ import { parseRootToken } from '../token/capability-token.ts';
 import { issueRootToken } from '../token/issue-root.ts';
 import { didKeyOf } from '../vault/did-key.ts';
 import { resolveDid, type VerificationMethod } from '../vault/resolve-did.ts';
-import { CommandError, collect, EXIT, type OutputOptions, print, readNamedFile } from './output.ts';
+import { CommandError, collect, EXIT, type OutputOptions, print, readNamedFile, UsageError } from './output.ts';
 
 interface IssueOptions extends OutputOptions {
   operatorKey: string;
@@ -114,7 +114,7 @@ function chooseAlgorithm({ key }: VerificationMethod, named: string | undefined)
 async function readDetails(options: IssueOptions): Promise<AuthorizationDetails> {
   if (options.details !== undefined) return readDetailsFile(options.details);
   if (!options.tools && options.tool !== undefined)
-    throw new CommandError('--no-tools allows no tool at all: leave it out, or leave --tool out');
+    throw new UsageError('--no-tools allows no tool at all: leave it out, or leave --tool out');
   const max = {
     ...(options.maxOutputTokens !== undefined && { output_tokens: options.maxOutputTokens }),
     ...(options.maxInputBytes !== undefined && { input_bytes: options.maxInputBytes }),

@@ -7,7 +7,7 @@ import { ALGORITHMS, type Algorithm, type PublicKey } from '../crypto/public-key
 import { didJwkOf } from '../vault/did-jwk.ts';
 import { didKeyOf } from '../vault/did-key.ts';
 import { resolveDid } from '../vault/resolve-did.ts';
-import { CommandError, type OutputOptions, print, readNamedFile } from './output.ts';
+import { CommandError, type OutputOptions, print, readNamedFile, UsageError } from './output.ts';
 
 export function addKeyCommands(program: Command): void {
   program
@@ -54,7 +54,7 @@ async function showDid(did: string | undefined, { key, ...output }: OutputOption
     const names = namesOf(readPrivateKey((await readNamedFile(key)).toString('utf8')).publicKey);
     return print(output, names, lines(names).join('\n'));
   }
-  if (did === undefined) throw new CommandError('name a DID, or a key file with --key');
+  if (did === undefined) throw new UsageError('name a DID, or a key file with --key');
   const document = resolveDid(did);
   const methods = document.verificationMethods.map(({ id, key: { jkt, jwk, algorithms }, purposes }) => ({
     id,

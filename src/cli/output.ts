@@ -12,6 +12,9 @@ export class CommandError extends Error {
   override readonly name = 'CommandError';
 }
 
+/** The command line asks for something that no file or token can make right. */
+export class UsageError extends CommandError {}
+
 export interface OutputOptions {
   readonly json?: boolean;
 }
@@ -21,7 +24,7 @@ export function print({ json }: OutputOptions, value: unknown, text: string): vo
 }
 
 export function fail(error: unknown, { json }: OutputOptions = {}): void {
-  process.exitCode = EXIT.no;
+  process.exitCode = error instanceof UsageError ? EXIT.usage : EXIT.no;
   const problems =
     error instanceof ConfigurationError ? error.problems : [error instanceof Error ? error.message : String(error)];
   if (json) process.stdout.write(`${JSON.stringify({ error: { problems } }, undefined, 2)}\n`);

@@ -1,8 +1,8 @@
 // `records`: what the gateway decided, read from its store while it runs.
 
 import { type Command, InvalidArgumentError } from 'commander';
-import { openForReading } from '../stores/sqlite/database.ts';
-import { type OutputOptions, print } from './output.ts';
+import { openForReading, StoreError } from '../stores/sqlite/database.ts';
+import { CommandError, type OutputOptions, print } from './output.ts';
 
 interface RecordOptions extends OutputOptions {
   store: string;
@@ -24,7 +24,7 @@ export function addRecordCommands(program: Command): void {
 }
 
 function show({ store, last, decision, ...output }: RecordOptions): void {
-  const records = readRecords(store, last, decision);
+  const records = readRecordsOf(store, last, decision);
   const line = (record: Record<string, unknown>) =>
     [
       record['at'],
@@ -35,6 +35,17 @@ function show({ store, last, decision, ...output }: RecordOptions): void {
       record['decision_id'],
     ].join('  ');
   print(output, records, records.map(line).join('\n'));
+}
+
+/** SQLite's own words name neither the file nor what to do about it. */
+function readRecordsOf(...[store, last, decision]: Parameters<typeof readRecords>): Record<string, unknown>[] {
+  try {
+    return readRecords(store, last, decision);
+  } catch (error) {
+    if (error instanceof StoreError) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CommandError(`${store} is not the store of a gateway (${why}): name the file of verify.store.file`);
+  }
 }
 
 /** @returns the newest records, oldest first. @throws {StoreError} when there is no store. */

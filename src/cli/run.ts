@@ -4,12 +4,13 @@ import { type Command, Option } from 'commander';
 import { pino } from 'pino';
 import { stringify } from 'yaml';
 import { loadProviders } from '../checks/capability/provider-registry.ts';
-import { type LoadedConfiguration, loadConfiguration, type SignConfiguration } from '../config.ts';
+import { ConfigurationError, type LoadedConfiguration, loadConfiguration, type SignConfiguration } from '../config.ts';
+import { readSecret, SecretError } from '../serve/secret.ts';
 import { startService } from '../serve/serve.ts';
 import { readCredentials, sidecarEnvoy } from '../serve/start-sign.ts';
 import { assertVerify, prepareGatewayEnvoy } from '../serve/start-verify.ts';
 import { startPair } from '../serve/up.ts';
-import { CommandError, fail, type OutputOptions, print } from './output.ts';
+import { CommandError, fail, type OutputOptions, print, UsageError } from './output.ts';
 
 interface RunOptions extends OutputOptions {
   config?: string;
@@ -63,7 +64,7 @@ function withConfig(command: Command): Command {
 }
 
 async function load({ config }: RunOptions): Promise<LoadedConfiguration> {
-  if (config === undefined) throw new CommandError('name the configuration with --config FILE or HERMESBRIDGE_CONFIG');
+  if (config === undefined) throw new UsageError('name the configuration with --config FILE or HERMESBRIDGE_CONFIG');
   return loadConfiguration(config);
 }
 

@@ -16,7 +16,7 @@ import { assertVerify } from '../serve/start-verify.ts';
 import { signRequest } from '../sign/sign-request.ts';
 import { trustOperators } from '../trust/operators.ts';
 import { asChecked, parseCapturedRequest, parseHeader } from './captured-request.ts';
-import { CommandError, collect, EXIT, type OutputOptions, print, readNamedFile } from './output.ts';
+import { CommandError, collect, EXIT, type OutputOptions, print, readNamedFile, UsageError } from './output.ts';
 
 interface SignOptions extends OutputOptions {
   key: string;
@@ -66,7 +66,8 @@ export function addRequestCommands(program: Command): void {
 }
 
 async function sign(options: SignOptions): Promise<void> {
-  if (!URL.canParse(options.url)) throw new CommandError('--url does not parse');
+  if (!URL.canParse(options.url))
+    throw new UsageError('--url does not parse: give the whole URL, https://gateway.example/openai/v1/chat/completions');
   const url = new URL(options.url);
   const key = readPrivateKey(await readSecret({ file: options.key }, '--key'));
   const chain = (await readSecret({ file: options.capability }, '--capability', true)).split(/\s+/);
@@ -110,7 +111,7 @@ interface Step {
 }
 
 async function verify(file: string, options: OutputOptions & { config?: string; at?: number }): Promise<void> {
-  if (options.config === undefined) throw new CommandError('name the gateway configuration with --config or HERMESBRIDGE_CONFIG');
+  if (options.config === undefined) throw new UsageError('name the gateway configuration with --config or HERMESBRIDGE_CONFIG');
   const { configuration } = await loadConfiguration(options.config);
   const role = configuration.verify;
   if (role === undefined) throw new CommandError(`${options.config} has no role "verify"`);

@@ -56,7 +56,8 @@ async function conclude(parsed: Outcome<InboundRequest>, checks: Checks): Promis
 }
 
 function nonceToKeep({ signature, nonce }: Partial<Clearance>): NonceToKeep | undefined {
-  if (signature === undefined || nonce === undefined || nonce.repeated) return undefined;
+  // Also of a repeated check: the record of the first one may not have reached the disk.
+  if (signature === undefined || nonce === undefined) return undefined;
   return { entry: nonce.entry, jkt: signature.jkt, retainUntil: nonce.retainUntil };
 }
 

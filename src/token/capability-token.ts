@@ -18,7 +18,7 @@ const numericDate = z.int().min(0);
 const identifier = z
   .string()
   .max(256)
-  .regex(/^[A-Za-z0-9_.:~-]+$/, 'must be URL-safe characters');
+  .regex(/^[!-~]+$/, 'must be visible ASCII characters');
 
 /** 128 bits are 22 characters of base64url. */
 const unguessable = identifier.min(22, 'must carry at least 128 bits');

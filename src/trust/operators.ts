@@ -29,7 +29,7 @@ export interface TrustedOperator {
   readonly did: string;
   readonly vouchesForAgents: boolean;
   readonly ceiling: AuthorizationDetails | undefined;
-  /** `assertionMethod` keys by the DID URL that a token's `kid` names. */
+  /** `assertionMethod` keys by what a token's `kid` names: the DID URL, or its fragment relative to `iss` (DID Core section 3.2.2). */
   readonly assertionKeys: ReadonlyMap<string, PublicKey>;
 }
 
@@ -41,7 +41,8 @@ export function trustOperators(configuration: TrustConfiguration): TrustedOperat
     configuration.operators.map(({ did, vouchesForAgents, ceiling }) => {
       const assertionKeys = new Map<string, PublicKey>();
       for (const method of resolveDid(did).verificationMethods) {
-        if (method.purposes.includes('assertionMethod')) assertionKeys.set(method.id, method.key);
+        if (!method.purposes.includes('assertionMethod')) continue;
+        assertionKeys.set(method.id, method.key).set(method.id.slice(did.length), method.key);
       }
       return [did, { did, vouchesForAgents, ceiling, assertionKeys }];
     }),

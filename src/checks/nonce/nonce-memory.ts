@@ -53,7 +53,7 @@ export class NonceMemory implements NonceStore {
 
   /** Takes up a nonce that an earlier process accepted. */
   load(entry: string, jkt: string, retainUntil: number): void {
-    this.#add(entry, jkt, retainUntil, this.#settings.monotonic());
+    if (!this.#seen.has(entry)) this.#add(entry, jkt, retainUntil, this.#settings.monotonic());
   }
 
   consume(use: NonceUse): NonceVerdict {
