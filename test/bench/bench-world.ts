@@ -1,0 +1,109 @@
+// What every measurement needs, started once: a directory, credentials, Envoy, the upstream that streams, the load generator.
+
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm, statfs } from 'node:fs/promises';
+import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { locateEnvoy } from '../../src/envoy/locate-envoy.ts';
+import type { RunningEnvoy } from '../../src/envoy/run-envoy.ts';
+import { startBenchEnvoy } from './bench-envoy.ts';
+import { type BenchCredentials, makeCredentials } from './credentials.ts';
+import { type Hermesbridge, type HermesbridgeSettings, startHermesbridge } from './hermesbridge.ts';
+import { type Load, startLoad } from './load.ts';
+import { startStreamUpstream } from './stream-upstream.ts';
+
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGiB: number;
+  readonly platform: string;
+  readonly node: string;
+  readonly envoy: string;
+  /** Where the store's file lies: a sync of `memory` costs nothing, so its numbers say less. */
+  readonly store: 'disk' | 'memory';
+}
+
+export interface BenchWorld {
+  readonly machine: Machine;
+  readonly directory: string;
+  readonly credentials: BenchCredentials;
+  readonly envoy: RunningEnvoy;
+  readonly load: Load;
+  readonly sockets: { readonly okOnly: string; readonly opaEnvoy: string };
+  /** Our service on an empty store; one at a time. */
+  hermesbridge(settings?: Pick<HermesbridgeSettings, 'signature' | 'patienceMillis' | 'probe'>): Promise<Hermesbridge>;
+  /** The end of what our service wrote, for a run that is void. */
+  log(): string;
+  /** A name for a store that is not there yet. */
+  newStore(): string;
+  /** Adds to what {@link stop} stops, last first. */
+  onStop(stop: () => Promise<unknown>): void;
+  stop(): Promise<void>;
+}
+
+export async function startBenchWorld(): Promise<BenchWorld> {
+  const directory = await mkdtemp(join(tmpdir(), 'hb-bench-'));
+  const stops: (() => Promise<unknown>)[] = [() => rm(directory, { recursive: true, force: true })];
+  const stop = async () => {
+    for (let last = stops.pop(); last !== undefined; last = stops.pop()) await last();
+  };
+  try {
+    const envoyLocation = await locateEnvoy({ onProgress: (line) => process.stderr.write(`${line}\n`) });
+    if (envoyLocation.kind !== 'binary') throw new Error('the bench reads the CPU time of Envoy: set ENVOY_BIN to a binary');
+    const credentials = await makeCredentials();
+    const streaming = await startStreamUpstream();
+    stops.push(streaming.stop);
+    const sockets = { okOnly: join(directory, 'ok.sock'), opaEnvoy: join(directory, 'opa.sock') };
+    let stores = 0;
+    const newStore = () => `store-${++stores}/hermesbridge.db`;
+    let ours: Hermesbridge | undefined;
+    const hermesbridge: BenchWorld['hermesbridge'] = async (settings = {}) => {
+      ours = await startHermesbridge({ directory, credentials, store: newStore(), ...settings });
+      return ours;
+    };
+    // It writes the provider's key that Envoy reads; Envoy itself finds the service whenever it is there.
+    await (await hermesbridge()).stop();
+    const envoy = await startBenchEnvoy({
+      envoy: envoyLocation,
+      directory,
+      streamPort: streaming.port,
+      jwks: credentials.jwks,
+      sockets,
+    });
+    stops.push(envoy.stop);
+    const load = startLoad();
+    stops.push(load.stop);
+    const machine = await describeMachine(envoyLocation.path, directory);
+    return {
+      machine,
+      directory,
+      credentials,
+      envoy,
+      load,
+      sockets,
+      hermesbridge,
+      newStore,
+      log: () => ours?.log() ?? '',
+      onStop: (add) => stops.push(add),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+const TMPFS = 0x01021994;
+
+async function describeMachine(envoyPath: string, directory: string): Promise<Machine> {
+  const version = /version: [0-9a-f]*\/([\d.]+)/.exec(execFileSync(envoyPath, ['--version'], { encoding: 'utf8' }))?.[1];
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    platform: `${process.platform}-${process.arch}`,
+    node: process.versions.node,
+    envoy: version ?? 'unknown',
+    store: (await statfs(directory)).type === TMPFS ? 'memory' : 'disk',
+  };
+}

@@ -1,0 +1,33 @@
+// The load generator's second thread: signs the next batch while the last one is sent, or before anything is measured.
+
+import { parentPort } from 'node:worker_threads';
+import type { BatchOrder, SignedBatch } from './load-protocol.ts';
+import { requestBytes, requestSigner } from './signed-request.ts';
+
+const port = parentPort;
+if (port === null) throw new Error('this module runs as a worker thread');
+
+port.on('message', (order: BatchOrder) => {
+  const batch = makeBatch(order);
+  port.postMessage(batch, [batch.bytes.buffer, batch.ends.buffer]);
+});
+
+function makeBatch(order: BatchOrder): SignedBatch {
+  const { credential } = order;
+  const make =
+    'bearer' in credential
+      ? () => requestBytes(order, [['authorization', `Bearer ${credential.bearer}`]])
+      : requestSigner(order, credential);
+  // A bearer request is the same every time, and the generator starts again where a batch of one ends.
+  const length = 'bearer' in credential ? 1 : order.count;
+  const requests = Array.from({ length }, make);
+  const bytes = new Uint8Array(requests.reduce((sum, request) => sum + request.length, 0));
+  const ends = new Uint32Array(requests.length);
+  let end = 0;
+  for (const [at, request] of requests.entries()) {
+    bytes.set(request, end);
+    end += request.length;
+    ends[at] = end;
+  }
+  return { bytes, ends };
+}

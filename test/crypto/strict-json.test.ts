@@ -1,0 +1,119 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { JsonError, parseStrictJson } from '../../src/crypto/strict-json.ts';
+
+const parse = (text: string) => parseStrictJson(Buffer.from(text));
+
+/** Names and texts as full of quotes, colons and backslashes as JSON allows. */
+const text = fc.string({ unit: fc.constantFrom('"', '\\', ':', ' ', '{', '}', ',', 'a', 'é', '\u0000', '\n', '\ud83d\ude00', '__proto__') });
+const name = text.filter((candidate) => candidate !== '__proto__');
+const { value } = fc.letrec((tie) => ({
+  value: fc.oneof({ maxDepth: 5 }, text, fc.integer(), fc.boolean(), fc.constant(null), tie('array'), tie('object')),
+  array: fc.array(tie('value'), { maxLength: 4 }),
+  object: fc.dictionary(name, tie('value'), { maxKeys: 4 }),
+}));
+
+describe('any value', () => {
+  test('comes back from its JSON', () => {
+    fc.assert(
+      fc.property(value, fc.constantFrom(undefined, 1, '\t'), (any, space) => {
+        expect(parse(JSON.stringify(any, undefined, space))).toEqual(JSON.parse(JSON.stringify(any)));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('is refused once an object in it repeats a name', () => {
+    const repeated = fc.tuple(name, value, value, fc.boolean(), fc.array(fc.constantFrom('[', '{'), { maxLength: 5 }));
+    fc.assert(
+      fc.property(repeated, ([member, one, other, escape, around]) => {
+        const second = escape ? escaped(member) : JSON.stringify(member);
+        let object = `{${JSON.stringify(member)}:${JSON.stringify(one)},${second} :${JSON.stringify(other)}}`;
+        for (const open of around) object = open === '[' ? `[1,${object}]` : `{"around":${object}}`;
+        expect(() => parse(object)).toThrow('a member name is repeated');
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+/** The same name with every code unit as an escape. */
+function escaped(member: string): string {
+  const units = Array.from({ length: member.length }, (_, at) => member.charCodeAt(at).toString(16).padStart(4, '0'));
+  return `"${units.map((unit) => `\\u${unit}`).join('')}"`;
+}
+
+test.each([
+  ['twice', '{"a":1,"a":2}'],
+  ['twice with the same value', '{"a":1,"a":1}'],
+  ['once in escapes', '{"model":1,"\\u006dodel":2}'],
+  ['once with an escaped slash', '{"a/b":1,"a\\/b":2}'],
+  ['deep inside', '[[{"x":{"y":[{"b":0,"c":{},"b":0}]}}]]'],
+  ['around white space', '{"a"\n\t :1,\r"a" :2}'],
+  ['the empty name', '{"":1,"":2}'],
+  ['names of array indices', '{"1":1,"1":2}'],
+])('a repeated name is refused: %s', (_, json) => {
+  expect(() => parse(json)).toThrow('repeated');
+});
+
+test.each([
+  ['a text that looks like members', { a: '{"a":1,"a":2}' }],
+  ['a text that ends in a backslash', { a: '\\', b: '\\\\', c: '\\"' }],
+  ['a name that ends in a backslash and a quote', { 'a\\"': ':', 'b\\': 1 }],
+  ['a text before a colon in another text', ['":', '":"', '\\":']],
+  ['the same name in two objects', [{ a: 1 }, { a: 1 }, { a: { a: 1 } }]],
+])('not taken for a repetition: %s', (_, any) => {
+  expect(parse(JSON.stringify(any))).toEqual(any);
+});
+
+test.each(['{"__proto__":{"admin":true}}', '[{"a":{"__proto__":1}}]', '{"\\u005f_proto__":1}'])('%s is refused', (json) => {
+  expect(() => parse(json)).toThrow('__proto__');
+});
+
+test('a member named constructor or prototype is an ordinary one', () => {
+  expect(parse('{"constructor":1,"prototype":2,"toString":3}')).toEqual({ constructor: 1, prototype: 2, toString: 3 });
+});
+
+test.each([
+  ['arrays', '[', ']'],
+  ['objects', '{"a":', '}'],
+])('a million nested %s end in an answer and not in the end of the program', (_, open, close) => {
+  const depth = 1_000_000;
+  for (const json of [open.repeat(depth), `${open.repeat(depth)}1${close.repeat(depth)}`]) {
+    let outcome: unknown;
+    try {
+      outcome = parse(json);
+    } catch (error) {
+      outcome = error;
+    }
+    if (outcome instanceof Error) expect(outcome).toBeInstanceOf(JsonError);
+    else expect(typeof outcome).toBe('object');
+  }
+});
+
+test('a long text full of escapes costs time in proportion to its length', () => {
+  // Quadratic work on 8 MB would take minutes.
+  const json = `{"prompt":"${'\\\\'.repeat(2_000_000)}${'\\"'.repeat(2_000_000)}"}`;
+  const started = performance.now();
+  parse(json);
+  expect(performance.now() - started).toBeLessThan(5000);
+});
+
+test.each([
+  ['a lone continuation byte', Buffer.from([0x22, 0x80, 0x22])],
+  ['an overlong quote', Buffer.from([0x22, 0xc0, 0xa2, 0x22])],
+  ['a surrogate in UTF-8', Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22])],
+  ['UTF-16', Buffer.from('{"a":"\u00e9"}', 'utf16le').subarray(0, 9)],
+  ['ISO 8859-1', Buffer.from('{"a":"\u00e9"}', 'latin1')],
+])('not UTF-8: %s', (_, bytes) => {
+  expect(() => parseStrictJson(bytes)).toThrow(JsonError);
+});
+
+test.each(['', ' ', '{', "{'a':1}", '{"a":1,}', '{a:1}', 'NaN', '01', '1 2', '\ufeff{}', '{"a":1}//', '"\n"'])('not JSON: %j', (json) => {
+  expect(() => parse(json)).toThrow('not JSON');
+});
+
+test('a view into a larger buffer is read by its own bounds', () => {
+  const whole = Buffer.from('xx{"a":1}yy');
+  expect(parseStrictJson(new Uint8Array(whole.buffer, whole.byteOffset + 2, 7))).toEqual({ a: 1 });
+});
