@@ -75,14 +75,15 @@ function walk(schema: Schema, path: string): ConfigurationKey[] {
 
 /** An `authorization_details` entry is the profile's to describe. */
 function isDetails(schema: Schema): boolean {
-  return schema.properties?.['type']?.const === 'llm_access';
+  return schema.properties?.type?.const === 'llm_access';
 }
 
 function typeOf(schema: Schema): string {
   if (isDetails(schema)) return '`authorization_details` entry (profile, section 3)';
   if (schema.anyOf) return schema.anyOf.map(typeOf).join(' or ');
   if (schema.enum) return schema.enum.map((value) => `\`${String(value)}\``).join(', ');
-  if (schema.type === 'array') return `list of ${schema.items ? typeOf(schema.items) : 'values'}${schema.minItems ? `, at least ${schema.minItems}` : ''}`;
+  if (schema.type === 'array')
+    return `list of ${schema.items ? typeOf(schema.items) : 'value'}s${schema.minItems ? `, at least ${schema.minItems}` : ''}`;
   if (schema.type === 'object') return objectType(schema);
   if (schema.type === 'integer' || schema.type === 'number') return `${schema.type}${range(schema)}`;
   return schema.format === 'uri' ? 'URL' : (schema.type ?? 'value');
@@ -116,7 +117,14 @@ export function configurationPage(): string {
   const sections = ['verify', 'sign', 'log'].map((role) => {
     const rows = keys.filter(({ path }) => path.startsWith(`${role}.`)).map(row);
     const title = keys.find(({ path }) => path === role)?.description;
-    return [`## \`${role}\`${title === undefined ? '' : `: ${title}`}`, '', '| key | type | default | |', '|---|---|---|---|', ...rows, ''].join('\n');
+    return [
+      `## \`${role}\`${title === undefined ? '' : `: ${title}`}`,
+      '',
+      '| key | type | default | |',
+      '|---|---|---|---|',
+      ...rows,
+      '',
+    ].join('\n');
   });
   const example = (name: keyof typeof EXAMPLES) => ['```yaml', EXAMPLES[name].trimEnd(), '```', ''];
   return [

@@ -23,7 +23,7 @@ const ROWS: Readonly<Record<Reason, string>> = {
   'attestation-required': '11',
   'capability-insufficient': '12',
   'budget-exhausted': '14',
-  'local-secret': 'none: the sidecar',
+  'local-secret': 'sidecar',
   indeterminate: 'any',
 };
 
@@ -46,7 +46,9 @@ export function reasonsInUse(): Map<string, string[]> {
 
 export function reasonsPage(): string {
   const used = reasonsInUse();
-  const places = (reason: string) => [...new Set((used.get(reason) ?? []).map((file) => (file.includes('/') ? `${dirname(file)}/` : file)))];
+  const places = (reason: string) => [
+    ...new Set((used.get(reason) ?? []).map((file) => (file.includes('/') ? `${dirname(file)}/` : file))),
+  ];
   const rows = Object.entries(REASONS).map(([reason, { status, title }]) => {
     return `| [\`${reason}\`](#${reason}) | ${status} | ${ROWS[reason as Reason]} | ${title} |`;
   });
@@ -54,7 +56,7 @@ export function reasonsPage(): string {
     [
       `## ${reason}`,
       '',
-      `**${title}.** Status ${status}, row ${ROWS[reason as Reason]} of the order of checks. Given in ${places(reason)
+      `**${title}.** Status ${status}, row: ${ROWS[reason as Reason]}. Given in ${places(reason)
         .map((place) => `\`src/${place}\``)
         .join(', ')}.`,
       '',
@@ -69,7 +71,8 @@ export function reasonsPage(): string {
     '',
     'Why a request is denied. The reason is `error.code` in the answer, the end of its `type`, and `reason` in the record; `instance` in the',
     'answer is `decision_id` in the record. The rows are those of the order of checks in the profile (section 4): the first check that fails',
-    'answers. A `detail` beside the reason says more about the one request, and never repeats a credential.',
+    'answers; `sidecar` is a denial of the sidecar itself. A `detail` beside the reason says more about the one request, and never repeats',
+    'a credential.',
     '',
     '| reason | status | row | meaning |',
     '|---|---|---|---|',

@@ -11,7 +11,7 @@ import type { KnownIdentity } from './checks/identity/check-identity.ts';
 import type { ConsumedNonce } from './checks/nonce/check-nonce.ts';
 import type { VerifiedSignature } from './checks/signature/check-signature.ts';
 import type { ClaimedSignature } from './checks/signature/signature-input.ts';
-import type { Denied } from './outcome.ts';
+import type { AskedAccess, Denied } from './outcome.ts';
 import type { Reason } from './reason.ts';
 
 /** Every check's proof, in the order of the checks (profile section 4). */
@@ -40,6 +40,7 @@ export interface Refusal {
   readonly effect: 'deny';
   readonly reason: Reason;
   readonly detail: string;
+  readonly asked?: AskedAccess | undefined;
   /** The proofs reached before the check that failed: what the record may state as fact. */
   readonly reached: Partial<Clearance>;
   /** What went wrong inside, for the log only. */
@@ -67,8 +68,8 @@ const EVERY_CHECK = [
   'budget',
 ] as const satisfies readonly (keyof Clearance)[];
 
-export function refuse({ reason, detail }: Denied, reached: Partial<Clearance>): Refusal {
-  return { effect: 'deny', reason, detail, reached };
+export function refuse({ reason, detail, asked }: Denied, reached: Partial<Clearance>): Refusal {
+  return { effect: 'deny', reason, detail, asked, reached };
 }
 
 /** No conclusion was reached (profile section 4): denied, and nothing of the cause leaves the process. */

@@ -8,6 +8,16 @@ export interface Denied {
   readonly reason: Reason;
   /** One sentence for the caller: what was wrong and what to send instead. Never repeats a credential. */
   readonly detail: string;
+  /** What a verified request asked for and is not given, where that is why; for the record. */
+  readonly asked?: AskedAccess;
+}
+
+/** What a request asks for, in the words of a capability. */
+export interface AskedAccess {
+  readonly action: string;
+  /** `provider/model`, by the name that capabilities use; absent where the operation has no model. */
+  readonly model: string | undefined;
+  readonly tools: readonly string[];
 }
 
 export interface Passed<Proof> {

@@ -23,10 +23,15 @@ const caseSchema = scenarioSchema.extend({
 });
 
 const folder = new URL('cases/', import.meta.url);
-const files = readdirSync(folder).filter((file) => file.endsWith('.yaml')).sort();
+const files = readdirSync(folder)
+  .filter((file) => file.endsWith('.yaml'))
+  .sort();
 
 describe.each(files)('%s', (file) => {
-  const cases = z.array(caseSchema).min(1).parse(parse(readFileSync(new URL(file, folder), 'utf8')));
+  const cases = z
+    .array(caseSchema)
+    .min(1)
+    .parse(parse(readFileSync(new URL(file, folder), 'utf8')));
   test.each(cases.map((one) => [one.name, one] as const))('%s', async (_, { name: __, expect: expected, ...scenario }) => {
     const { decision, record } = await run(scenario);
     const { effect } = decision;

@@ -52,7 +52,10 @@ describe('defaults', () => {
   });
 
   test('a sidecar needs its key, its capability, its secret and its gateway', () => {
-    expect(parseConfiguration(SIDECAR, 'f.yaml').sign).toMatchObject({ lifetimeSeconds: 60, envoy: { listen: '127.0.0.1:4180' } });
+    expect(parseConfiguration(SIDECAR, 'f.yaml').sign).toMatchObject({
+      lifetimeSeconds: 60,
+      envoy: { listen: '127.0.0.1:4180' },
+    });
   });
 
   test('one file may hold both roles', () => {
@@ -91,7 +94,9 @@ log: { level: loud }
   });
 
   test('a missing key is told at the line of what it is missing from', () => {
-    expect(problemsOf('log: {}\nverify:\n  gateway: {}\n').filter((problem) => problem.startsWith('f.yaml:3: verify.gateway.names'))).toHaveLength(1);
+    expect(
+      problemsOf('log: {}\nverify:\n  gateway: {}\n').filter((problem) => problem.startsWith('f.yaml:3: verify.gateway.names')),
+    ).toHaveLength(1);
   });
 
   test.each([
@@ -105,9 +110,17 @@ log: { level: loud }
     ['no operator', GATEWAY.replace(/operators:\n.*\n/, 'operators: []\n'), 'verify.trust.operators'],
     ['a lifetime beyond 300 s', `${GATEWAY}  signature: { maxLifetimeSeconds: 301 }\n`, 'maxLifetimeSeconds'],
     ['a socket that is no address', `${GATEWAY}  service: { listen: verify.sock }\n`, 'must be unix:PATH or HOST:PORT'],
-    ['a ceiling that is not closed', GATEWAY.replace('  providers:', '        ceiling: { type: llm_access, actions: [], images: 1 }\n  providers:'), 'images: is not a known key'],
+    [
+      'a ceiling that is not closed',
+      GATEWAY.replace('  providers:', '        ceiling: { type: llm_access, actions: [], images: 1 }\n  providers:'),
+      'images: is not a known key',
+    ],
     ['a gateway over another protocol', SIDECAR.replace('https:', 'ftp:'), 'sign.gateway'],
-    ['TLS of the sidecar towards the SDK', `${SIDECAR}  envoy: { tls: { certificate: a, key: b } }\n`, 'sign.envoy.tls: is not a known key'],
+    [
+      'TLS of the sidecar towards the SDK',
+      `${SIDECAR}  envoy: { tls: { certificate: a, key: b } }\n`,
+      'sign.envoy.tls: is not a known key',
+    ],
   ])('refused: %s', (_, text, said) => {
     expect(problemsOf(text).join('\n')).toContain(said);
   });
@@ -145,9 +158,13 @@ ${SIDECAR}  gatewayCa: gw.pem
       },
     });
     expect(verify?.store.file).toBe(at('data/h.db'));
-    expect(verify?.providers['openai']?.credential).toEqual({ file: at('openai.key') });
+    expect(verify?.providers.openai?.credential).toEqual({ file: at('openai.key') });
     expect(verify?.envoy.directory).toBe(at('run/verify-envoy'));
-    expect(sign).toMatchObject({ key: { file: at('agent.jwk') }, gatewayCa: at('gw.pem'), localSecret: { environment: 'LOCAL_SECRET' } });
+    expect(sign).toMatchObject({
+      key: { file: at('agent.jwk') },
+      gatewayCa: at('gw.pem'),
+      localSecret: { environment: 'LOCAL_SECRET' },
+    });
     expect(sign?.envoy.directory).toBe(at('run/sign-envoy'));
   });
 
@@ -163,7 +180,7 @@ ${SIDECAR}  gatewayCa: gw.pem
       GATEWAY.replace('openai: {', 'file: { aliases: { key: model, file: other },').replace('providers:', 'providers:'),
       'names.yaml',
     );
-    expect(configuration.verify?.providers['file']).toMatchObject({ api: 'openai', aliases: { key: 'model', file: 'other' } });
+    expect(configuration.verify?.providers.file).toMatchObject({ api: 'openai', aliases: { key: 'model', file: 'other' } });
   });
 
   test('a TCP address is no path', async () => {

@@ -17,7 +17,11 @@ const FAULTS: readonly { readonly row: number; readonly reason: Reason; readonly
   { row: 9, reason: 'nonce-replayed', fault: { after: { again: 'other-stream' } } },
   { row: 11, reason: 'attestation-required', fault: { capability: { details: { attestation: 2 } } } },
   { row: 12, reason: 'capability-insufficient', fault: { capability: { details: { models: [] } } } },
-  { row: 14, reason: 'budget-exhausted', fault: { capability: { details: { budget: { amount: 1, unit: 'usd', decimals: 2 } } } } },
+  {
+    row: 14,
+    reason: 'budget-exhausted',
+    fault: { capability: { details: { budget: { amount: 1, unit: 'usd', decimals: 2 } } } },
+  },
 ];
 
 test('without a fault the request is allowed', async () => {

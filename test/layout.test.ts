@@ -13,7 +13,9 @@ interface Import {
 }
 
 const SRC = fileURLToPath(new URL('../src', import.meta.url));
-const files = globSync('**/*.ts', { cwd: SRC }).map((file) => file.replaceAll('\\', '/')).sort();
+const files = globSync('**/*.ts', { cwd: SRC })
+  .map((file) => file.replaceAll('\\', '/'))
+  .sort();
 const text = new Map(files.map((file) => [file, readFileSync(join(SRC, file), 'utf8')]));
 const code = new Map([...text].map(([file, source]) => [file, withoutComments(source)]));
 const imports = files.flatMap(importsOf);
@@ -26,7 +28,10 @@ function importsOf(from: string): Import[] {
   const statements = (code.get(from) ?? '').matchAll(/\b(?:import|export)\b(?<names>[^;'"]*?)\bfrom\s*'(?<path>[^']+)'/g);
   return [...statements].map(({ groups }) => {
     const { names = '', path = '' } = groups ?? {};
-    const listed = /\{(?<all>[\s\S]*)\}/.exec(names)?.groups?.['all']?.split(',').filter((name) => name.trim() !== '');
+    const listed = /\{(?<all>[\s\S]*)\}/
+      .exec(names)
+      ?.groups?.all?.split(',')
+      .filter((name) => name.trim() !== '');
     const typeOnly = /^\s*type\b/.test(names) || (listed?.every((name) => /^\s*type\b/.test(name)) ?? false);
     return { from, to: path.startsWith('.') ? join(dirname(from), path) : path, typeOnly };
   });
@@ -71,14 +76,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 describe('data flows one way', () => {
   test.each(Object.entries(MAY_IMPORT))('%s imports only what is below it', (folder, allowed) => {
     const beyond = imports.filter(
-      ({ from, to }) => folderOf(from) === folder && to.endsWith('.ts') && folderOf(to) !== folder && !allowed.includes(folderOf(to)),
+      ({ from, to }) =>
+        folderOf(from) === folder && to.endsWith('.ts') && folderOf(to) !== folder && !allowed.includes(folderOf(to)),
     );
     expect(beyond.map(shown)).toEqual([]);
   });
 
   test('the rules name every folder but those that wire things together', () => {
     const wiring = ['cli', 'serve', 'config.ts', 'main.ts', 'types.d.ts'];
-    expect([...new Set(files.map(folderOf))].filter((folder) => !wiring.includes(folder)).sort()).toEqual(Object.keys(MAY_IMPORT).sort());
+    expect([...new Set(files.map(folderOf))].filter((folder) => !wiring.includes(folder)).sort()).toEqual(
+      Object.keys(MAY_IMPORT).sort(),
+    );
   });
 
   test('nothing depends on the commands, nor on how roles are started', () => {
@@ -172,7 +180,9 @@ describe('checks', () => {
 describe('proofs', () => {
   /** Interfaces with a brand, by name, with the file that declares them. */
   const branded = files.flatMap((file) =>
-    [...(code.get(file) ?? '').matchAll(/interface (\w+)[^{]*\{\s*readonly \[\w+\]: true;/g)].map(([, name = '']) => [name, file] as const),
+    [...(code.get(file) ?? '').matchAll(/interface (\w+)[^{]*\{\s*readonly \[\w+\]: true;/g)].map(
+      ([, name = '']) => [name, file] as const,
+    ),
   );
 
   test('every check has one', () => {

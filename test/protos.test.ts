@@ -15,11 +15,20 @@ function everyType(root: protobuf.NamespaceBase): (protobuf.Type | protobuf.Enum
 
 const ours = everyType(subsetProtos);
 const messages = ours.filter((type) => type instanceof protobuf.Type);
-const fields = messages.flatMap((type) => type.fieldsArray.map((field) => [`${type.fullName}.${field.name}`, type, field] as const));
+const fields = messages.flatMap((type) =>
+  type.fieldsArray.map((field) => [`${type.fullName}.${field.name}`, type, field] as const),
+);
 
 test('every message that the service uses is there', () => {
   const names = ours.map(({ fullName }) => fullName);
-  for (const name of ['CheckRequest', 'CheckResponse', 'AttributeContext', 'DeniedHttpResponse', 'OkHttpResponse', 'Authorization']) {
+  for (const name of [
+    'CheckRequest',
+    'CheckResponse',
+    'AttributeContext',
+    'DeniedHttpResponse',
+    'OkHttpResponse',
+    'Authorization',
+  ]) {
     expect(names).toContain(`.envoy.service.auth.v3.${name}`);
   }
 });
@@ -55,7 +64,7 @@ test('the method has the full one’s name, request and response', () => {
   const name = 'envoy.service.auth.v3.Authorization';
   const [mine, full] = [subsetProtos, fullProtos].map((root) => root.lookupService(name).methods);
   expect(Object.keys(mine ?? {})).toEqual(['Check']);
-  expect(mine?.['Check'] && shape(mine['Check'])).toEqual(full?.['Check'] && shape(full['Check']));
+  expect(mine?.Check && shape(mine.Check)).toEqual(full?.Check && shape(full.Check));
 });
 
 /** A request with everything that Envoy 1.40 fills in, the parts that are not ours included. */
@@ -135,7 +144,16 @@ describe('a CheckRequest written with the full protos', () => {
 });
 
 test('a CheckRequest written with protos/ is read with the full ones', () => {
-  const http = { id: 'i', method: 'GET', path: '/', host: 'h', scheme: 'https', headers: { a: 'b' }, body: 'text', raw_body: Buffer.of(1) };
+  const http = {
+    id: 'i',
+    method: 'GET',
+    path: '/',
+    host: 'h',
+    scheme: 'https',
+    headers: { a: 'b' },
+    body: 'text',
+    raw_body: Buffer.of(1),
+  };
   const message = { attributes: { request: { http } } };
   expect(decode(fullProtos, CHECK_REQUEST, encode(subsetProtos, CHECK_REQUEST, message))).toEqual(message);
 });

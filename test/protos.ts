@@ -7,7 +7,13 @@ import protobuf from 'protobufjs';
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const deps = (name: string) => here(`../node_modules/@grpc/grpc-js-xds/deps/${name}`);
 
-const FULL = [deps('envoy-api'), deps('googleapis'), deps('protoc-gen-validate'), deps('xds'), here('../node_modules/protobufjs')];
+const FULL = [
+  deps('envoy-api'),
+  deps('googleapis'),
+  deps('protoc-gen-validate'),
+  deps('xds'),
+  here('../node_modules/protobufjs'),
+];
 const SUBSET = [here('../protos')];
 const SERVICE = 'envoy/service/auth/v3/external_auth.proto';
 

@@ -1,7 +1,7 @@
 // One request against a gateway without Envoy and disk: a capability and a request in, a decision and its record out.
 // Keys, parsing, checks, nonces and record are the real ones; only the clock stands still until it is moved.
 
-import { parseDictionary, serializeInnerList, type InnerList } from 'structured-headers';
+import { type InnerList, parseDictionary, serializeInnerList } from 'structured-headers';
 import { z } from 'zod';
 import { writeRecord } from '../src/audit/record.ts';
 import { loadProviders } from '../src/checks/capability/provider-registry.ts';
@@ -56,7 +56,10 @@ export const scenarioSchema = z.strictObject({
     .strictObject({ algorithm: z.enum(ALGORITHMS), did: z.enum(['key', 'jwk']), holds: z.enum(['agent', 'stranger']) })
     .partial()
     .default({}),
-  operator: z.strictObject({ algorithm: z.enum(ALGORITHMS), vouchesForAgents: z.boolean(), ceiling: open }).partial().default({}),
+  operator: z
+    .strictObject({ algorithm: z.enum(ALGORITHMS), vouchesForAgents: z.boolean(), ceiling: open })
+    .partial()
+    .default({}),
   gateway: z
     .strictObject({ aliases: z.record(z.string(), z.string()), perKeyLimit: z.int(), maxLifetimeSeconds: z.int() })
     .partial()
@@ -154,6 +157,7 @@ export function makeGateChecks({ operator, gateway }: Parsed, parties: Parties, 
       windowMillis: (signature.maxLifetimeSeconds + 2 * signature.clockSkewSeconds) * 1000,
       monotonic: () => clock.now,
       forgottenThrough: 0,
+      bornAt: 0,
     }),
     clock: () => clock.now,
     newDecisionId: () => `decision-${++decisions}`,
@@ -198,10 +202,17 @@ export async function makeToken({ capability, agent }: Parsed, parties: Parties)
       del_max_depth: 0,
       authorization_details: [details],
     },
-    substituted(capability.claims, { $agent: agentDid, $operator: operatorDid, $stranger: didKeyOf(keyOf('stranger').publicKey) }),
+    substituted(capability.claims, {
+      $agent: agentDid,
+      $operator: operatorDid,
+      $stranger: didKeyOf(keyOf('stranger').publicKey),
+    }),
   );
   const kid = resolveDid(operatorDid).verificationMethods[0]?.id;
-  const header = merged({ alg: operator.algorithm, typ: 'agent-cap+jwt', kid }, capability.header);
+  const header = merged(
+    { alg: operator.algorithm, typ: 'agent-cap+jwt', kid },
+    substituted(capability.header, { $fragment: kid?.slice(kid.indexOf('#')) ?? '' }),
+  );
   const payload = capability.payload ?? JSON.stringify(claims);
   const signer = capability.signedBy === 'stranger' ? keyOf('stranger', operator.algorithm) : operator;
   const protectedHeader = Buffer.from(JSON.stringify(header)).toString('base64url');

@@ -158,5 +158,5 @@ function printWorld(world: World): void {
   say(
     `    -H 'content-type: application/json' -d '{"model":"gpt-5-mini","stream":true,"messages":[{"role":"user","content":"hi"}]}'`,
   );
-  say(`\n  records: npx hermesbridge records --store ${world.directory}/run/hermesbridge.db`);
+  say(`\n  records: npm run hermesbridge -- records --store ${world.directory}/run/hermesbridge.db`);
 }

@@ -1,6 +1,6 @@
 // `capability issue` and `capability inspect`.
 
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { compactVerify } from 'jose';
 import { z } from 'zod';
 import { readPrivateKey } from '../crypto/private-key.ts';
@@ -52,7 +52,11 @@ export function addCapabilityCommands(program: Command): void {
     .option('--max-output-tokens <n>', 'most output tokens of one request', count)
     .option('--max-input-bytes <n>', 'largest request body', count)
     .option('--details <file>', 'a whole authorization_details entry as JSON instead of the options above')
-    .option('--lifetime <duration>', 'how long it holds: 90d, 12h, 15m, 60s', duration, duration('30d'))
+    .addOption(
+      new Option('--lifetime <duration>', 'how long it holds: 90d, 12h, 15m, 60s')
+        .argParser(duration)
+        .default(duration('30d'), '30d'),
+    )
     .option('--max-depth <n>', 'how deep the agent may delegate', count, 0)
     .option('--json', 'print JSON')
     .addHelpText(

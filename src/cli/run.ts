@@ -85,6 +85,7 @@ async function serve(options: RunOptions): Promise<void> {
   print(options, { ready: true, addresses }, addresses.map(({ role, address }) => `${role}  ${address}`).join('\n'));
   await stopped;
   await service.stop();
+  end(log);
 }
 
 async function up(options: RunOptions): Promise<void> {
@@ -108,6 +109,12 @@ async function up(options: RunOptions): Promise<void> {
   const error = await Promise.race([stopped, ended.promise]);
   await pair.stop();
   if (error instanceof Error) throw error;
+  end(log);
+}
+
+/** A peer that never hangs up (a health Watch) holds a connection open, and with it the program. */
+function end(log: ReturnType<typeof logger>): void {
+  log.flush(() => process.exit());
 }
 
 /** Resolves on SIGINT or SIGTERM. A second signal ends the program at once. */

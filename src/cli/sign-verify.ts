@@ -125,7 +125,7 @@ async function verify(file: string, options: OutputOptions & { config?: string; 
     routes: providerRoutes(role, apis),
     signature: role.signature,
     chain: role.chain,
-    nonces: new NonceMemory({ perKeyLimit: 1, windowMillis: 1, monotonic: () => 0, forgottenThrough: 0 }),
+    nonces: new NonceMemory({ perKeyLimit: 1, windowMillis: 1, monotonic: () => 0, forgottenThrough: 0, bornAt: 0 }),
     clock: () => options.at ?? Date.now(),
     newDecisionId: randomUUID,
   });

@@ -19,6 +19,12 @@ export const envoyConfiguration = (defaultListen: string) =>
       .optional()
       .describe("Envoy's run directory: bootstrap, admin socket, credentials by reference; beside this file by default"),
     concurrency: z.int().min(1).max(256).default(2).describe("Envoy's worker threads"),
+    drainSeconds: z
+      .number()
+      .min(0)
+      .max(3600)
+      .default(10)
+      .describe('longest time that streams in flight are given to end when `up` is stopped; a second signal stops at once'),
     logLevel: z
       .enum(['trace', 'debug', 'info', 'warning', 'error', 'critical', 'off'])
       .default('warning')

@@ -25,6 +25,8 @@ export interface StartEnvoy {
   concurrency?: number;
   /** Milliseconds until it must be ready; default 20000 (credentials that do not load hold it back for up to 15 s). */
   readyMillis?: number;
+  /** Most milliseconds that streams in flight are given to end when Envoy is stopped; default 0. */
+  drainMillis?: number;
   /** Each line that Envoy writes, access log included. */
   onLog?: (line: string) => void;
   /** Called once when Envoy ends without `stop()` after it was ready; the message ends with its last log lines. */
@@ -36,7 +38,7 @@ export interface RunningEnvoy {
   pid: number;
   /** Actual port of each TCP listener, by name (`gateway`, `sidecar`). */
   ports: Record<string, number>;
-  /** SIGTERM, and SIGKILL after 5 s. May be called more than once. */
+  /** Takes no new connections, lets what runs end for `drainMillis`, then SIGTERM, and SIGKILL after 5 s. May be called more than once. */
   stop(): Promise<void>;
 }
 
@@ -76,8 +78,10 @@ export async function startEnvoy(settings: StartEnvoy): Promise<RunningEnvoy> {
   process.once('exit', killWithUs);
 
   let expected = false;
+  let ready = false;
   const stop = async () => {
     expected = true;
+    if (ready && watched.how() === undefined) await drain(adminSocket, settings.drainMillis ?? 0);
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
     const timer = setTimeout(() => child.kill('SIGKILL'), 5000);
     await watched.ended;
@@ -92,6 +96,7 @@ export async function startEnvoy(settings: StartEnvoy): Promise<RunningEnvoy> {
       if (!expected) settings.onExit?.(new Error(`Envoy ${how}${watched.tail()}`));
     });
     if (child.pid === undefined) throw new Error('Envoy has no pid');
+    ready = true;
     return { pid: child.pid, ports, stop };
   } catch (error) {
     await stop();
@@ -145,10 +150,30 @@ async function untilReady(adminSocket: string, readyMillis: number, watched: Wat
   }
 }
 
+/** Closes the listeners and waits until no request is in flight, or `millis` are over. An Envoy that does not answer is not waited for. */
+async function drain(adminSocket: string, millis: number): Promise<void> {
+  const deadline = performance.now() + millis;
+  try {
+    await admin('POST', adminSocket, '/drain_listeners');
+    while (performance.now() < deadline) {
+      const { body } = await adminGet(adminSocket, '/stats?filter=^http\\..*downstream_rq_active$');
+      const active = body.split('\n').filter((line) => !line.startsWith('http.admin.') && / [1-9]\d*$/.test(line));
+      if (active.length === 0) return;
+      await sleep(50);
+    }
+  } catch {
+    // It is about to be ended anyway.
+  }
+}
+
 /** One GET on the admin interface. */
 export function adminGet(adminSocket: string, path: string): Promise<{ status: number; body: string }> {
+  return admin('GET', adminSocket, path);
+}
+
+function admin(method: string, adminSocket: string, path: string): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
-    const sent = request({ socketPath: adminSocket, path, timeout: 2000, agent: false }, (response) => {
+    const sent = request({ method, socketPath: adminSocket, path, timeout: 2000, agent: false }, (response) => {
       let body = '';
       response.setEncoding('utf8').on('data', (chunk: string) => {
         body += chunk;

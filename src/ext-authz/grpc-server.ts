@@ -94,9 +94,17 @@ export async function startGrpcServer(settings: GrpcServerSettings): Promise<Run
       health.setStatus('', 'NOT_SERVING');
       health.setStatus('envoy.service.auth.v3.Authorization', 'NOT_SERVING');
       await new Promise((resolve) => setTimeout(resolve, configuration.drainSeconds * 1000));
-      const force = setTimeout(() => server.forceShutdown(), FINISH_MILLIS);
-      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-      clearTimeout(force);
+      await new Promise<void>((resolve) => {
+        // A call that never ends, such as a health Watch, must not hold the program up.
+        const force = setTimeout(() => {
+          server.forceShutdown();
+          resolve();
+        }, FINISH_MILLIS);
+        server.tryShutdown(() => {
+          clearTimeout(force);
+          resolve();
+        });
+      });
       if (socket !== undefined) await rm(socket, { force: true });
     },
   };

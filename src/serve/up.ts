@@ -42,6 +42,7 @@ export async function startPair(file: string, configuration: Configuration, sett
         directory: section.envoy.directory ?? '.',
         concurrency: section.envoy.concurrency,
         logLevel: section.envoy.logLevel,
+        drainMillis: section.envoy.drainSeconds * 1000,
         onLog: (line) => settings.log.info({ envoy: running.role }, line),
         ...(settings.onExit && { onExit: settings.onExit }),
       });

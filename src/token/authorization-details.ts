@@ -2,7 +2,9 @@
 // Closed: an unknown member might be a limit that this gateway would not hold, so it is refused.
 
 import { z } from 'zod';
-import { ACTIONS } from '../checks/capability/provider-api.ts';
+
+export const ACTIONS = ['chat', 'embed', 'image', 'audio', 'batch', 'files', 'models', 'mcp', 'a2a'] as const;
+export type Action = (typeof ACTIONS)[number];
 
 const count = z.int().min(0);
 

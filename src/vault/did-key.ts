@@ -58,8 +58,11 @@ function rsaJwk(pkcs1: Buffer): unknown {
   try {
     const keyObject = createPublicKey({ key: pkcs1, format: 'der', type: 'pkcs1' });
     // One key, one spelling: DER has none but canonical forms, and OpenSSL reads others too.
-    if (!keyObject.export({ format: 'der', type: 'pkcs1' }).equals(pkcs1)) throw new KeyError('not canonical');
-    return keyObject.export({ format: 'jwk' });
+    const jwk = keyObject.export({ format: 'jwk' });
+    // Through the JWK, since OpenSSL 3.5 does not write a key again that it read from PKCS#1.
+    const canonical = createPublicKey({ key: jwk, format: 'jwk' }).export({ format: 'der', type: 'pkcs1' });
+    if (!canonical.equals(pkcs1)) throw new KeyError('not canonical');
+    return jwk;
   } catch {
     throw new KeyError('did:key is not an RSA key in canonical DER');
   }

@@ -51,14 +51,17 @@ describe.each(reasons)('a denial for %s', (reason) => {
 
 test('what nobody verified stands under claimed, and nothing of it beside', () => {
   const written = members(writeRecord(refuse({ denied: true, reason: 'signature-invalid', detail: 'd' }, {}), request, 'id', AT));
-  expect(written['claimed']).toEqual({ signature: 'cap=:AAAA:', signature_input: 'cap=()' });
+  expect(written.claimed).toEqual({ signature: 'cap=:AAAA:', signature_input: 'cap=()' });
   for (const member of ['agents', 'operator', 'keyid', 'jti', 'signature', 'signature_input', 'token_hashes', 'content_digest']) {
     expect(written).not.toHaveProperty(member);
   }
 });
 
 test('a prompt, a query and a credential never stand in it, allowed or denied', async () => {
-  for (const decision of [indeterminate(new Error('SECRET-CAUSE')), refuse({ denied: true, reason: 'malformed', detail: 'd' }, {})]) {
+  for (const decision of [
+    indeterminate(new Error('SECRET-CAUSE')),
+    refuse({ denied: true, reason: 'malformed', detail: 'd' }, {}),
+  ]) {
     expect(writeRecord(decision, request, 'id', AT)).not.toMatch(/PROMPT|SECRET/);
   }
   const { decision, record, http } = await run({ request: { headers: { authorization: 'Bearer SECRET-KEY' } } });
@@ -81,10 +84,10 @@ test('an allow is canonical and says who, what and by which signature', async ()
     sid: 's1',
     task: 't1',
   });
-  expect(written['agents']).toEqual([expect.stringMatching(/^did:key:z6Mk/)]);
-  expect(written['operator']).toMatch(/^did:key:z6Mk/);
-  expect(written['token_hashes']).toEqual([expect.stringMatching(/^[\w-]{43}$/)]);
-  expect(written['keyid']).toMatch(/^[\w-]{43}$/);
+  expect(written.agents).toEqual([expect.stringMatching(/^did:key:z6Mk/)]);
+  expect(written.operator).toMatch(/^did:key:z6Mk/);
+  expect(written.token_hashes).toEqual([expect.stringMatching(/^[\w-]{43}$/)]);
+  expect(written.keyid).toMatch(/^[\w-]{43}$/);
 });
 
 test('it is canonical whatever a stranger puts into the method, the path and the fields, and bounded', () => {

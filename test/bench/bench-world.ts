@@ -31,7 +31,7 @@ export interface BenchWorld {
   readonly load: Load;
   readonly sockets: { readonly okOnly: string; readonly opaEnvoy: string };
   /** Our service on an empty store; one at a time. */
-  hermesbridge(settings?: Pick<HermesbridgeSettings, 'signature' | 'patienceMillis' | 'probe'>): Promise<Hermesbridge>;
+  hermesbridge(settings?: Pick<HermesbridgeSettings, 'signature' | 'patienceMillis' | 'probe' | 'flags'>): Promise<Hermesbridge>;
   /** The end of what our service wrote, for a run that is void. */
   log(): string;
   /** A name for a store that is not there yet. */

@@ -23,6 +23,8 @@ export interface HermesbridgeSettings {
   /** Most milliseconds that a decision may wait for the disk; the default denies on a machine that is busy for long. */
   readonly patienceMillis?: number;
   readonly probe?: boolean;
+  /** Further flags of Node's, to try what they do. */
+  readonly flags?: readonly string[];
 }
 
 export interface Hermesbridge extends Program {
@@ -53,7 +55,7 @@ export async function spawnHermesbridge(settings: HermesbridgeSettings): Promise
   const file = join(directory, 'hermesbridge.yaml');
   await writeFile(credential.file, 'sk-bench-0123456789\n', { mode: 0o600 });
   await writeFile(file, stringify({ verify }));
-  const flags = settings.probe ? ['--expose-gc', '--import', PROBE] : [];
+  const flags = [...(settings.flags ?? []), ...(settings.probe ? ['--expose-gc', '--import', PROBE] : [])];
   const program = startProgram(process.execPath, [...flags, MAIN, 'serve', '--config', file]);
   return {
     ...program,

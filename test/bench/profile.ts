@@ -64,7 +64,11 @@ async function main(seconds: number, top: number): Promise<void> {
     for (const { name, micros } of threads) if (micros >= 0.5) say(`${micros.toFixed(1).padStart(11)}  ${name}`);
     say('\nµs/decision  self time on the event loop, scaled to its CPU time');
     const cpu = threads.find(({ name }) => name === EVENT_LOOP)?.micros ?? total;
-    for (const { name, share } of selfTimes(profile).slice(0, top)) say(`${(share * cpu).toFixed(2).padStart(11)}  ${name}`);
+    for (const { name, share } of selfTimes(profile, nameOf).slice(0, top))
+      say(`${(share * cpu).toFixed(2).padStart(11)}  ${name}`);
+    say('\nµs/decision  by part');
+    for (const { name, share } of selfTimes(profile, partOf).slice(0, top))
+      say(`${(share * cpu).toFixed(2).padStart(11)}  ${name}`);
     if (values.out !== undefined) await writeFile(values.out, JSON.stringify(profile));
   } finally {
     await world.stop();
@@ -72,11 +76,14 @@ async function main(seconds: number, top: number): Promise<void> {
 }
 
 /**
- * Shares of the busy time by function, largest first. Samples are taken by the clock, so on a busy machine they count waiting for a
+ * Shares of the busy time by what `nameIt` calls them, largest first. Samples are taken by the clock, so on a busy machine they count waiting for a
  * core as well; as shares they are right all the same.
  */
-function selfTimes({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): { name: string; share: number }[] {
-  const names = new Map(nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
+function selfTimes(
+  { nodes, samples = [], timeDeltas = [] }: Profiler.Profile,
+  nameIt: (frame: Profiler.ProfileNode['callFrame']) => string,
+): { name: string; share: number }[] {
+  const names = new Map(nodes.map(({ id, callFrame }) => [id, nameIt(callFrame)]));
   const totals = new Map<string, number>();
   let busy = 0;
   for (const [at, id] of samples.entries()) {
@@ -90,10 +97,18 @@ function selfTimes({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): 
   return [...totals].map(([name, micros]) => ({ name, share: micros / busy })).sort((a, b) => b.share - a.share);
 }
 
-function nameOf({ functionName, url, lineNumber }: { functionName: string; url: string; lineNumber: number }): string {
+function nameOf({ functionName, url, lineNumber }: Profiler.ProfileNode['callFrame']): string {
   // All functions of a native addon go through one entry, which V8 calls by the name of any of them.
-  if (url === '' && functionName.startsWith('crypto_')) return 'sodium-native: Ed25519 verification';
+  if (url === '' && /^(?:crypto|extension|randombytes|sodium)_/.test(functionName)) return 'sodium-native: Ed25519 verification';
   if (url === '') return functionName || '(anonymous)';
   const file = url.replace(/^.*\/node_modules\//, '').replace(/^file:.*\/src\//, 'src/');
   return `${functionName || '(anonymous)'}  ${file}:${lineNumber + 1}`;
+}
+
+/** A package, a folder of ours, or a module of Node's. */
+function partOf(frame: Profiler.ProfileNode['callFrame']): string {
+  const name = nameOf(frame);
+  if (frame.url === '') return /^\(|^sodium/.test(name) ? name : 'native functions of Node';
+  if (frame.url.startsWith('node:')) return frame.url.replace(/^(node:(?:internal\/)?[^/]+).*/, '$1');
+  return name.replace(/^.* {2}/, '').replace(/^(@[^/]+\/[^/]+|src\/[^/]+|[^/]+)\/.*/, '$1');
 }

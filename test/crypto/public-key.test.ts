@@ -38,13 +38,16 @@ describe('Ed25519', () => {
     expect(() => importPublicJwk(ed(hex))).toThrow('the key is a small-order point of Ed25519');
   });
 
-  test.each(Object.entries(SMALL_ORDER))('nor does the verifier take the signature that fits every message under it: %s', (_, hex) => {
-    const everyMessage = Buffer.concat([Buffer.from(SMALL_ORDER.identity, 'hex'), Buffer.alloc(32)]);
-    const verdicts = Array.from({ length: 64 }, (__, at) =>
-      sodium.crypto_sign_verify_detached(everyMessage, Buffer.of(at), Buffer.from(hex, 'hex')),
-    );
-    expect(verdicts).not.toContain(true);
-  });
+  test.each(Object.entries(SMALL_ORDER))(
+    'nor does the verifier take the signature that fits every message under it: %s',
+    (_, hex) => {
+      const everyMessage = Buffer.concat([Buffer.from(SMALL_ORDER.identity, 'hex'), Buffer.alloc(32)]);
+      const verdicts = Array.from({ length: 64 }, (__, at) =>
+        sodium.crypto_sign_verify_detached(everyMessage, Buffer.of(at), Buffer.from(hex, 'hex')),
+      );
+      expect(verdicts).not.toContain(true);
+    },
+  );
 
   test.each(Object.entries(NON_CANONICAL))('a non-canonical encoding is refused: %s', (_, hex) => {
     expect(() => importPublicJwk(ed(hex))).toThrow(KeyError);
@@ -83,7 +86,10 @@ describe('P-256', () => {
     ['the origin', { x: zero, y: zero }],
     ['a coordinate that is not below the field prime', { x: Buffer.alloc(32, 0xff).toString('base64url'), y }],
     ['y missing', { x }],
-    ['a coordinate of 33 bytes', { x: Buffer.concat([Buffer.of(0), Buffer.from(x ?? '', 'base64url')]).toString('base64url'), y }],
+    [
+      'a coordinate of 33 bytes',
+      { x: Buffer.concat([Buffer.of(0), Buffer.from(x ?? '', 'base64url')]).toString('base64url'), y },
+    ],
     ['swapped coordinates', { x: y, y: x }],
   ])('is refused: %s', (_, point) => {
     expect(() => importPublicJwk({ kty: 'EC', crv: 'P-256', ...point })).toThrow(KeyError);

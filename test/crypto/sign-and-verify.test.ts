@@ -40,11 +40,14 @@ test('ES256: DER and r = s = 0 are refused', async () => {
   expect(await verifySignature(key.publicKey, 'ES256', message, Buffer.alloc(64))).toBe(false);
 });
 
-test.each([0, 20, 31, 33, 64])('PS256: a salt of %i bytes instead of 32 is refused (RFC 7518 section 3.5)', async (saltLength) => {
-  const key = keyOf('a', 'PS256');
-  const signature = sign('sha256', message, { key: key.keyObject, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength });
-  expect(await verifySignature(key.publicKey, 'PS256', message, signature)).toBe(false);
-});
+test.each([0, 20, 31, 33, 64])(
+  'PS256: a salt of %i bytes instead of 32 is refused (RFC 7518 section 3.5)',
+  async (saltLength) => {
+    const key = keyOf('a', 'PS256');
+    const signature = sign('sha256', message, { key: key.keyObject, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength });
+    expect(await verifySignature(key.publicKey, 'PS256', message, signature)).toBe(false);
+  },
+);
 
 test('RSA: PKCS1 v1.5 is refused', async () => {
   const key = keyOf('a', 'PS512');
@@ -78,13 +81,16 @@ test.each([
 
 test('no private material shows where a key is printed', () => {
   const key = generatePrivateKey('Ed25519');
-  const secret = String(exportPrivateJwk(key)['d']);
+  const secret = String(exportPrivateJwk(key).d);
   expect(JSON.stringify(key)).not.toContain(secret);
 });
 
 // RFC 7638 section 3.1 and RFC 8037 appendix A.3.
 test.each([
-  [{ kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }, 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k'],
+  [
+    { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' },
+    'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k',
+  ],
   [
     {
       kty: 'RSA',

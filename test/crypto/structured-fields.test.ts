@@ -3,18 +3,67 @@
 import fc from 'fast-check';
 import { type BareItem, type InnerList, parseDictionary, parseList, serializeInnerList, Token } from 'structured-headers';
 import { expect, test } from 'vitest';
-import { parseByteSequences, parseGeneralInput, parseSignatureInput, parseStringList } from '../../src/crypto/structured-fields.ts';
+import {
+  parseByteSequences,
+  parseGeneralInput,
+  parseSignatureInput,
+  parseStringList,
+} from '../../src/crypto/structured-fields.ts';
 
 /** Texts close to a Signature-Input, right and wrong. */
 const piece = fc.constantFrom(
-  ...['cap=', 'sig1=', '*a=', 'Cap=', '(', ')', '"@method"', '"@path"', '"x-y"', '"a\\"b"', '"X"', ' ', '  ', ';created=1', ';created=01'],
-  ...[';created=-1', ';created=1.0', ';created=999999999999999', ';created=1000000000000000', ';nonce="n"', ';nonce="a\\\\b"', ';nonce=""'],
-  ...[';tag="agent-cap"', ';tag=agent-cap', ';alg', ';alg=?0', ';x=:AAAA:', '; created=2', ';created=2 ', ', ', ',', '\t', ';sf', '"é"', ';d=@1'],
+  ...[
+    'cap=',
+    'sig1=',
+    '*a=',
+    'Cap=',
+    '(',
+    ')',
+    '"@method"',
+    '"@path"',
+    '"x-y"',
+    '"a\\"b"',
+    '"X"',
+    ' ',
+    '  ',
+    ';created=1',
+    ';created=01',
+  ],
+  ...[
+    ';created=-1',
+    ';created=1.0',
+    ';created=999999999999999',
+    ';created=1000000000000000',
+    ';nonce="n"',
+    ';nonce="a\\\\b"',
+    ';nonce=""',
+  ],
+  ...[
+    ';tag="agent-cap"',
+    ';tag=agent-cap',
+    ';alg',
+    ';alg=?0',
+    ';x=:AAAA:',
+    '; created=2',
+    ';created=2 ',
+    ', ',
+    ',',
+    '\t',
+    ';sf',
+    '"é"',
+    ';d=@1',
+  ],
 );
 const plain = fc
-  .tuple(fc.array(fc.constantFrom('"@method"', '"a"', '"b-c"', '"@query"')), fc.array(fc.constantFrom(';created=1', ';n="x ;,="', ';n="y"', ';e=0', ';tag="t"')))
+  .tuple(
+    fc.array(fc.constantFrom('"@method"', '"a"', '"b-c"', '"@query"')),
+    fc.array(fc.constantFrom(';created=1', ';n="x ;,="', ';n="y"', ';e=0', ';tag="t"')),
+  )
   .map(([names, parameters]) => `cap=(${names.join(' ')})${parameters.join('')}`);
-const field = fc.oneof(fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join('')), plain);
+const field = fc.oneof(
+  fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join('')),
+  plain,
+);
 
 function bytesOf(value: unknown): Buffer | undefined {
   return value instanceof ArrayBuffer ? Buffer.from(value) : undefined;
@@ -83,7 +132,25 @@ test('a list of tokens is read as the library reads it', () => {
 });
 
 test('byte sequences are read as the library reads them', () => {
-  const part = fc.constantFrom('cap=', 'b=', 'a', ':AAAA:', ':AA==:', ':AB==:', ':AA:', ':A:', '::', ':AAA=:', ':A*AA:', '"text"', ', ', ',', ' ', ';x=1', ':YWJj\n:');
+  const part = fc.constantFrom(
+    'cap=',
+    'b=',
+    'a',
+    ':AAAA:',
+    ':AA==:',
+    ':AB==:',
+    ':AA:',
+    ':A:',
+    '::',
+    ':AAA=:',
+    ':A*AA:',
+    '"text"',
+    ', ',
+    ',',
+    ' ',
+    ';x=1',
+    ':YWJj\n:',
+  );
   fc.assert(
     fc.property(
       fc.array(part, { maxLength: 5 }).map((parts) => parts.join('')),

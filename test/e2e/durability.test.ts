@@ -75,14 +75,14 @@ describe('a gateway killed with SIGKILL', () => {
       expect(bought.filter((digest) => !digests.has(digest))).toEqual([]);
 
       // On a busy machine a record may miss its time: 503, "could not decide", which is neither yes nor no, so it is asked again.
-    let undecided: readonly SignedRequest[] = allowed;
-    const replayed: { status: number; reason?: string }[] = [];
-    for (let round = 0; round < 5 && undecided.length > 0; round++) {
-      const answers = await sendAll(undecided);
-      replayed.push(...answers.filter(({ status }) => status !== 503));
-      undecided = undecided.filter((_, at) => answers[at]?.status === 503);
-    }
-    expect(undecided).toEqual([]);
+      let undecided: readonly SignedRequest[] = allowed;
+      const replayed: { status: number; reason?: string }[] = [];
+      for (let round = 0; round < 5 && undecided.length > 0; round++) {
+        const answers = await sendAll(undecided);
+        replayed.push(...answers.filter(({ status }) => status !== 503));
+        undecided = undecided.filter((_, at) => answers[at]?.status === 503);
+      }
+      expect(undecided).toEqual([]);
       expect(new Set(replayed.map(({ status, reason }) => `${status} ${reason}`))).toEqual(new Set(['401 nonce-replayed']));
       // What got no answer may be asked again, and still nothing is bought twice.
       await sendAll(requests.filter((_, at) => statuses[at] !== 200));

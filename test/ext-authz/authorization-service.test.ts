@@ -1,12 +1,12 @@
 // Whatever happens behind a Check: one reply, in time, that denies unless a permit was reached.
 
-import type { handleUnaryCall, sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
+import type { handleUnaryCall, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { type Answer, makeCheckHandler } from '../../src/ext-authz/authorization-service.ts';
 import { encodeAllow } from '../../src/ext-authz/build-check-response.ts';
-import type { InboundRequest } from '../../src/request.ts';
 import type { Outcome } from '../../src/outcome.ts';
+import type { InboundRequest } from '../../src/request.ts';
 import { CHECK_REQUEST, CHECK_RESPONSE, decode, encode, fullProtos } from '../protos.ts';
 
 const ALLOW = encodeAllow({ set: [], remove: [], metadata: new Uint8Array() });
@@ -21,7 +21,10 @@ interface Asked {
 }
 
 /** The replies that a call got within `waitMillis` after the first. */
-async function ask({ answer, bytes = CHECK, deadlineMillis = 500, deadline = Infinity }: Asked, waitMillis = 0): Promise<Buffer[]> {
+async function ask(
+  { answer, bytes = CHECK, deadlineMillis = 500, deadline = Infinity }: Asked,
+  waitMillis = 0,
+): Promise<Buffer[]> {
   const handler: handleUnaryCall<Buffer, Buffer> = makeCheckHandler({
     answer,
     deadlineMillis,
@@ -85,7 +88,9 @@ test.each([
   ['no HTTP request in it', Buffer.alloc(0), 'malformed'],
   [
     'a body that Envoy withholds',
-    encode(fullProtos, CHECK_REQUEST, { attributes: { request: { http: { ...http, headers: { ...http.headers, 'content-length': '5' } } } } }),
+    encode(fullProtos, CHECK_REQUEST, {
+      attributes: { request: { http: { ...http, headers: { ...http.headers, 'content-length': '5' } } } },
+    }),
     'indeterminate',
   ],
 ])('%s reaches the role as a denial', async (_, bytes, reason) => {

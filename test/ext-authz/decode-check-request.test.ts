@@ -21,7 +21,11 @@ const http = fc.record(
     protocol: text,
     body: text,
     raw_body: bytes,
-    headers: fc.dictionary(text.filter((name) => name !== '__proto__'), text, { maxKeys: 5 }),
+    headers: fc.dictionary(
+      text.filter((name) => name !== '__proto__'),
+      text,
+      { maxKeys: 5 },
+    ),
     header_map: fc.record({ headers: fc.array(line, { maxLength: 5 }) }),
   },
   { requiredKeys: [] },
@@ -44,16 +48,17 @@ function expected(encoded: Uint8Array): ReturnType<typeof decodeCheckRequest> {
   const { attributes } = decode(fullProtos, CHECK_REQUEST, encoded) as { attributes?: { request?: { http?: Message } } };
   const read = attributes?.request?.http;
   if (read === undefined) return undefined;
-  const map = (read['header_map'] as { headers?: { key?: string; value?: string; raw_value?: Buffer }[] } | undefined)?.headers ?? [];
-  const joined = Object.entries((read['headers'] ?? {}) as Record<string, string>);
+  const map =
+    (read.header_map as { headers?: { key?: string; value?: string; raw_value?: Buffer }[] } | undefined)?.headers ?? [];
+  const joined = Object.entries((read.headers ?? {}) as Record<string, string>);
   return {
-    id: latin1(read['id']),
-    method: latin1(read['method']),
-    path: latin1(read['path']),
-    host: latin1(read['host']),
-    scheme: latin1(read['scheme']),
-    body: latin1(read['body']),
-    rawBody: read['raw_body'] as Buffer | undefined,
+    id: latin1(read.id),
+    method: latin1(read.method),
+    path: latin1(read.path),
+    host: latin1(read.host),
+    scheme: latin1(read.scheme),
+    body: latin1(read.body),
+    rawBody: read.raw_body as Buffer | undefined,
     headers:
       map.length > 0
         ? map.map(({ key, value, raw_value }) => [latin1(key), raw_value?.toString('latin1') ?? latin1(value)])
@@ -110,7 +115,8 @@ describe('bytes that are no CheckRequest', () => {
   }
 
   test('cut short anywhere within are refused', () => {
-    for (let length = 1; length < sample.length; length++) expect(attempt(sample.subarray(0, length)), `${length} bytes`).toBe('refused');
+    for (let length = 1; length < sample.length; length++)
+      expect(attempt(sample.subarray(0, length)), `${length} bytes`).toBe('refused');
   });
 
   test('with any byte changed are read or refused, in bounded time', () => {

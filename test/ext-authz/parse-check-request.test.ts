@@ -59,7 +59,11 @@ describe('headers', () => {
       ['x-b', '\u00a0\u00ff\u00a0'],
       ['x-c', ''],
     ]);
-    expect([fields.get('x-a'), fields.get('x-b'), fields.get('x-c')]).toEqual([['one', 'two, three'], ['\u00a0\u00ff\u00a0'], ['']]);
+    expect([fields.get('x-a'), fields.get('x-b'), fields.get('x-c')]).toEqual([
+      ['one', 'two, three'],
+      ['\u00a0\u00ff\u00a0'],
+      [''],
+    ]);
   });
 
   test('pseudo headers are no headers', () => {
@@ -77,7 +81,9 @@ describe('headers', () => {
       host: 'gateway.example',
       headers: { 'agent-capability': '"a.b.c"', 'x-envoy-auth-partial-body': 'false', 'x-joined': 'a,b' },
     };
-    const outcome = parseCheckRequest(decodeCheckRequest(encode(fullProtos, CHECK_REQUEST, { attributes: { request: { http } } })));
+    const outcome = parseCheckRequest(
+      decodeCheckRequest(encode(fullProtos, CHECK_REQUEST, { attributes: { request: { http } } })),
+    );
     if (outcome.denied) throw new Error(outcome.detail);
     expect(outcome.proof.fields.get('x-joined')).toEqual(['a,b']);
     expect(outcome.proof.fields.get('agent-capability')).toEqual(['"a.b.c"']);
@@ -141,12 +147,21 @@ describe('the authority (RFC 9421 section 2.2.3)', () => {
   });
 });
 
-test.each(['', '*', 'openai', 'https://gateway.example/', '//evil.example/x#', '/a b', '/a\u00e9', '/a\u0000', '/a#b', '?a', '/a\n'])(
-  'the target %j is malformed',
-  (path) => {
-    expect(refusal({ path })).toBe('malformed');
-  },
-);
+test.each([
+  '',
+  '*',
+  'openai',
+  'https://gateway.example/',
+  '//evil.example/x#',
+  '/a b',
+  '/a\u00e9',
+  '/a\u0000',
+  '/a#b',
+  '?a',
+  '/a\n',
+])('the target %j is malformed', (path) => {
+  expect(refusal({ path })).toBe('malformed');
+});
 
 test('a target that begins with two slashes is a path and never a host', () => {
   expect(parsed({ path: '//evil.example/v1' })).toMatchObject({ authority: 'gateway.example', path: '//evil.example/v1' });

@@ -5,10 +5,10 @@ import { constants, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { createSigner, createVerifier, httpbis, type Request, type SigningKey } from 'http-message-signatures';
 import { describe, expect, test } from 'vitest';
 import { contentDigest } from '../../src/crypto/content-digest.ts';
-import { type Algorithm, ALGORITHMS, importPublicJwk } from '../../src/crypto/public-key.ts';
+import { ALGORITHMS, type Algorithm, importPublicJwk } from '../../src/crypto/public-key.ts';
 import { signRequest } from '../../src/sign/sign-request.ts';
 import { keyOf } from '../keys.ts';
-import { arrive, makeGateChecks, makeToken, partiesOf, scenarioSchema, START } from '../scenario.ts';
+import { arrive, makeGateChecks, makeToken, partiesOf, START, scenarioSchema } from '../scenario.ts';
 
 /** RFC 9421 section 6.2.2 names no algorithm for PS256, so the package has none. */
 const NAMES: Readonly<Record<Exclude<Algorithm, 'PS256'>, string>> = {
@@ -46,7 +46,16 @@ describe.each(supported)('%s: what our sidecar signs', (algorithm) => {
       {
         keyLookup: async ({ keyid }) => (keyid === key.publicKey.jkt ? { id: keyid, algs: [NAMES[algorithm]], verify } : null),
         requiredParams: ['created', 'expires', 'nonce', 'keyid', 'tag'],
-        requiredFields: ['@method', '@authority', '@path', '@query', 'agent-capability', 'content-type', 'content-digest', 'idempotency-key'],
+        requiredFields: [
+          '@method',
+          '@authority',
+          '@path',
+          '@query',
+          'agent-capability',
+          'content-type',
+          'content-digest',
+          'idempotency-key',
+        ],
         maxAge: 30,
       },
       request,
@@ -64,7 +73,10 @@ describe.each(supported)('%s: what our sidecar signs', (algorithm) => {
     ['the query', (request) => ({ ...request, url: `${url}?a=b` })],
     ['the host', (request) => ({ ...request, url: url.replace('gateway', 'other') })],
     ['the capability', (request) => ({ ...request, headers: { ...request.headers, 'agent-capability': '"x.y.z"' } })],
-    ['the digest', (request) => ({ ...request, headers: { ...request.headers, 'content-digest': contentDigest(Buffer.from('x')) } })],
+    [
+      'the digest',
+      (request) => ({ ...request, headers: { ...request.headers, 'content-digest': contentDigest(Buffer.from('x')) } }),
+    ],
     ['the idempotency key', (request) => ({ ...request, headers: { ...request.headers, 'idempotency-key': 'retry-2' } })],
   ])('the package refuses with %s changed', async (_, change) => {
     expect(await verifies(change(signed()))).toBe(false);
@@ -158,5 +170,5 @@ function signerFor(algorithm: keyof typeof NAMES, key: KeyObject): SigningKey {
 /** From the public JWK alone, as a stranger would have it. */
 function publicKeyOf(algorithm: Algorithm): KeyObject {
   const { jwk } = importPublicJwk(JSON.parse(JSON.stringify(keyOf('agent', algorithm).publicKey.jwk)));
-  return createPublicKey({ key: { ...jwk }, format: 'jwk' });
+  return createPublicKey({ key: JSON.parse(JSON.stringify(jwk)), format: 'jwk' });
 }

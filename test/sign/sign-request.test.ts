@@ -6,7 +6,7 @@ import { ALGORITHMS } from '../../src/crypto/public-key.ts';
 import type { HeaderFields } from '../../src/request.ts';
 import { type RequestToSign, signRequest, UnsignableRequest } from '../../src/sign/sign-request.ts';
 import { keyOf } from '../keys.ts';
-import { arrive, makeGateChecks, makeToken, partiesOf, type Scenario, scenarioSchema, START } from '../scenario.ts';
+import { arrive, makeGateChecks, makeToken, partiesOf, type Scenario, START, scenarioSchema } from '../scenario.ts';
 
 const moment = (nonce = 'nonce-of-16-byte') => ({ now: START, lifetimeSeconds: 60, nonce: Buffer.from(nonce) });
 
@@ -73,7 +73,10 @@ async function decisionOn(toSign: RequestToSign, scenario: Scenario = {}): Promi
   const parsed = scenarioSchema.parse(scenario);
   const parties = partiesOf(parsed);
   const added = signRequest(toSign, { key: parties.agent, chain: [await makeToken(parsed, parties)] }, moment());
-  const fields = new Map<string, readonly string[]>([...toSign.fields, ...added.map(([name, value]) => [name, [value]] as const)]);
+  const fields = new Map<string, readonly string[]>([
+    ...toSign.fields,
+    ...added.map(([name, value]) => [name, [value]] as const),
+  ]);
   const { decision } = await arrive(
     {
       id: 'stream',
@@ -101,7 +104,10 @@ test.each(ALGORITHMS)('a request signed with %s is allowed', async (algorithm) =
 });
 
 test('any bytes in any covered or uncovered field verify as they were signed', async () => {
-  const byte = fc.integer({ min: 0x20, max: 0xff }).filter((code) => code !== 0x7f).map((code) => String.fromCharCode(code));
+  const byte = fc
+    .integer({ min: 0x20, max: 0xff })
+    .filter((code) => code !== 0x7f)
+    .map((code) => String.fromCharCode(code));
   const value = fc.string({ unit: byte, minLength: 1, maxLength: 40 }).map((text) => `v${text}v`);
   const content = fc.string({ unit: 'grapheme', maxLength: 60 });
   await fc.assert(
@@ -133,7 +139,10 @@ test('two signatures with one nonce are one request to the gateway', async () =>
   for (const body of ['{"model":"gpt-5-mini","messages":[]}', '{"model":"gpt-5-mini","messages":[] }']) {
     const toSign = request({ body: Buffer.from(body) });
     const added = signRequest(toSign, { key: parties.agent, chain }, moment());
-    const fields = new Map<string, readonly string[]>([...toSign.fields, ...added.map(([name, value]) => [name, [value]] as const)]);
+    const fields = new Map<string, readonly string[]>([
+      ...toSign.fields,
+      ...added.map(([name, value]) => [name, [value]] as const),
+    ]);
     const { decision } = await arrive(
       {
         id: 'stream',

@@ -62,13 +62,19 @@ describe('the compact form', () => {
   test('any text is read or refused, never anything else', () => {
     const pieces = fc.constantFrom(part(header), part(claims), '.', '..', 'AAAA', '=', '{', part('[]'), part('{}'), '\u0000');
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.array(pieces).map((all) => all.join(''))), (text) => {
-        try {
-          parseRootToken(text);
-        } catch (error) {
-          expect(error).toBeInstanceOf(TokenError);
-        }
-      }),
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.array(pieces).map((all) => all.join('')),
+        ),
+        (text) => {
+          try {
+            parseRootToken(text);
+          } catch (error) {
+            expect(error).toBeInstanceOf(TokenError);
+          }
+        },
+      ),
       { numRuns: 2000 },
     );
   });
@@ -115,7 +121,7 @@ describe('the claims', () => {
     ['nbf', null],
     ['jti', 'A'.repeat(21)],
     ['jti', 'A'.repeat(257)],
-    ['jti', 'A'.repeat(21) + '"'],
+    ['jti', `${'A'.repeat(22)} `],
     ['del_depth', 1],
     ['del_max_depth', 6],
     ['del_max_depth', -1],

@@ -32,7 +32,13 @@ test('an independent JOSE implementation verifies what was issued', async () => 
   const { payload, protectedHeader } = await compactVerify(token, keyOf('operator', 'ES256').publicKey.keyObject);
   expect(protectedHeader).toEqual({ alg: 'ES256', typ: 'agent-cap+jwt', kid: grant().operatorKeyId });
   const claims = JSON.parse(Buffer.from(payload).toString()) as Record<string, unknown>;
-  expect(claims).toMatchObject({ iat: 1_767_225_600, exp: 1_767_229_200, aud: 'gateway.example', del_depth: 0, del_max_depth: 0 });
+  expect(claims).toMatchObject({
+    iat: 1_767_225_600,
+    exp: 1_767_229_200,
+    aud: 'gateway.example',
+    del_depth: 0,
+    del_max_depth: 0,
+  });
   expect(canonicalize(claims)).toBe(Buffer.from(payload).toString());
   expect(JSON.stringify(claims)).not.toContain('"d":');
 });

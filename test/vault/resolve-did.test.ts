@@ -64,7 +64,10 @@ describe('did:key that is unknown', () => {
     ['an Ed25519 key of 33 bytes', didOf(ed, Buffer.of(0))],
     ['no key', didOf(ed.subarray(0, 2))],
     ['a small-order point', didOf(ed.subarray(0, 2), Buffer.of(1), Buffer.alloc(31))],
-    ['an uncompressed P-256 point', didOf(ec.subarray(0, 2), uncompressed, Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url'))],
+    [
+      'an uncompressed P-256 point',
+      didOf(ec.subarray(0, 2), uncompressed, Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')),
+    ],
     ['a P-256 point with another prefix', didOf(ec.subarray(0, 2), Buffer.of(5), ec.subarray(3))],
     ['a P-256 x that is not below the prime', didOf(ec.subarray(0, 2), Buffer.of(2), Buffer.alloc(32, 0xff))],
     ['an RSA key that is no DER', didOf(Buffer.of(0x85, 0x24), Buffer.from('not DER'))],
@@ -122,9 +125,15 @@ describe('did:jwk that is unknown', () => {
   });
 });
 
-test.each(['did:web:agent.example', 'did:webvh:Qm:agent.example', 'did:example:1', 'key:z6Mk', '', 'did:', 'did::', 'urn:uuid:1'])(
-  '"%s" is of no method that is accepted',
-  (did) => {
-    expect(() => resolveDid(did)).toThrow(UnknownDid);
-  },
-);
+test.each([
+  'did:web:agent.example',
+  'did:webvh:Qm:agent.example',
+  'did:example:1',
+  'key:z6Mk',
+  '',
+  'did:',
+  'did::',
+  'urn:uuid:1',
+])('"%s" is of no method that is accepted', (did) => {
+  expect(() => resolveDid(did)).toThrow(UnknownDid);
+});

@@ -2,7 +2,7 @@
 // What the request asks for is read out of the verified path and body only, never out of a header.
 
 import { JsonError, parseStrictJson } from '../../crypto/strict-json.ts';
-import { type Denied, denied, type Outcome, passed } from '../../outcome.ts';
+import { type AskedAccess, type Denied, denied, type Outcome, passed } from '../../outcome.ts';
 import { type InboundRequest, singleLine } from '../../request.ts';
 import { type AuthorizationDetails, covers } from '../../token/authorization-details.ts';
 import type { VerifiedChain } from '../chain/check-chain.ts';
@@ -15,17 +15,11 @@ import { matchOperation, parseQuery } from './read-operation.ts';
 declare const allowed: unique symbol;
 
 /** What the request asks for, all of which its capability allows. */
-export interface AllowedAccess {
+export interface AllowedAccess extends AskedAccess {
   readonly [allowed]: true;
-  readonly provider: string;
-  readonly action: string;
-  /** `provider/model`, by the name that capabilities use. */
-  readonly model: string | undefined;
-  readonly tools: readonly string[];
 }
 
 interface Asked extends WantedAccess {
-  readonly provider: string;
   readonly qualifiedModel: string | undefined;
 }
 
@@ -45,9 +39,9 @@ export function checkCapability(
   const beyond =
     findBeyond(asked, body.bytes.length, chain.details, 'capability') ??
     (chain.operator.ceiling && findBeyond(asked, body.bytes.length, chain.operator.ceiling, "operator's ceiling"));
-  if (beyond !== undefined) return beyond;
-  const { provider, action, tools, qualifiedModel } = asked;
-  return passed({ provider, action, model: qualifiedModel, tools } as unknown as AllowedAccess);
+  const { action, tools, qualifiedModel: model } = asked;
+  if (beyond !== undefined) return { ...beyond, asked: { action, model, tools } };
+  return passed({ action, model, tools } as AllowedAccess);
 }
 
 /** @throws {Undetermined} */
@@ -70,7 +64,7 @@ function readAsked(request: InboundRequest, body: Uint8Array, routes: ProviderRo
   }
   const wanted = operation.wants({ path, query, body: readBody(request, body, operation) });
   const model = wanted.model === undefined ? undefined : (route.aliases.get(wanted.model) ?? wanted.model);
-  return { ...wanted, provider: route.name, qualifiedModel: model === undefined ? undefined : `${route.name}/${model}` };
+  return { ...wanted, qualifiedModel: model === undefined ? undefined : `${route.name}/${model}` };
 }
 
 function readBody(request: InboundRequest, body: Uint8Array, operation: Operation): JsonObject {

@@ -2,8 +2,7 @@
 // One file in providers/ describes one API as a table; nothing else has to change to add one.
 // Profile section 3: what cannot be determined without doubt is denied, so every reader here may refuse.
 
-export const ACTIONS = ['chat', 'embed', 'image', 'audio', 'batch', 'files', 'models', 'mcp', 'a2a'] as const;
-export type Action = (typeof ACTIONS)[number];
+import type { Action } from '../../token/authorization-details.ts';
 
 /** A JSON value as parsed from the verified body; duplicate members were refused before. */
 export type Json = null | boolean | number | string | Json[] | JsonObject;

@@ -21,6 +21,8 @@ export interface NonceUse {
   /** Name of (key, nonce), see {@link nonceEntry}. */
   readonly entry: string;
   readonly jkt: string;
+  /** Seconds since the epoch at which the signature says it was made. */
+  readonly created: number;
   /** Milliseconds since the epoch until which the signature could be accepted. */
   readonly retainUntil: number;
   /** What tells a repeated Check from a replay. */
@@ -64,11 +66,11 @@ export async function checkNonce(
   _body: VerifiedBody,
   settings: NonceCheckSettings,
 ): Promise<Outcome<ConsumedNonce>> {
-  const { jkt } = signature;
+  const { jkt, created } = signature;
   const entry = nonceEntry(jkt, signature.nonce);
   const retainUntil = (signature.expires + settings.clockSkewSeconds) * 1000;
   const decisionId = settings.newDecisionId();
-  const use = { entry, jkt, retainUntil, streamId: request.streamId, signature: signature.signature, decisionId };
+  const use = { entry, jkt, created, retainUntil, streamId: request.streamId, signature: signature.signature, decisionId };
   const verdict = await settings.store.consume(use);
   if (typeof verdict === 'object')
     return passed({ entry, retainUntil, decisionId: verdict.repeated, repeated: true } as ConsumedNonce);

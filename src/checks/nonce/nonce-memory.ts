@@ -32,6 +32,8 @@ export interface NonceMemorySettings {
   readonly monotonic: () => number;
   /** Milliseconds since the epoch through which an earlier process forgot nonces. */
   readonly forgottenThrough: number;
+  /** Seconds since the epoch before which nothing is known: the store did not exist, or its predecessor was lost. */
+  readonly bornAt: number;
 }
 
 export class NonceMemory implements NonceStore {
@@ -59,7 +61,7 @@ export class NonceMemory implements NonceStore {
   consume(use: NonceUse): NonceVerdict {
     const now = this.#settings.monotonic();
     this.#forget(now);
-    if (use.retainUntil <= this.#forgottenThrough) return 'forgotten';
+    if (use.retainUntil <= this.#forgottenThrough || use.created < this.#settings.bornAt) return 'forgotten';
     const { entry } = use;
     if (this.#seen.has(entry)) {
       const first = this.#recent.get(entry);

@@ -15,6 +15,8 @@ export interface VerifiedSignature {
   readonly [verified]: true;
   readonly jkt: string;
   readonly nonce: string;
+  /** Seconds since the epoch. */
+  readonly created: number;
   /** Seconds since the epoch after which the signature is not accepted, before skew. */
   readonly expires: number;
   /** The signature's bytes, base64: what tells a repeated Check from a replay. */
@@ -33,10 +35,11 @@ export async function checkSignature(
   if (!(await verifySignature(chain.key, chain.algorithm, result.base, claimed.signature))) {
     return denied('signature-invalid', 'The signature does not verify over the request as it arrived.');
   }
-  const { nonce, expires } = claimed;
+  const { nonce, created, expires } = claimed;
   return passed({
     jkt: chain.key.jkt,
     nonce,
+    created,
     expires,
     signature: claimed.signature.toString('base64'),
   } as unknown as VerifiedSignature);

@@ -8,6 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 const SCHEMA_VERSION = 1;
 
 // A nonce stands in the row of the decision that took it: one insert, and one commit, makes both durable.
+// `born_at`: a store that is new may have replaced one that was lost, and knows nothing of what was signed before.
 // The rows behind `nonces_after` (a seq) are those whose nonce may still be needed.
 const SCHEMA = `
   CREATE TABLE decisions (
@@ -18,7 +19,7 @@ const SCHEMA = `
     retain_until INTEGER
   ) STRICT;
   CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-  INSERT INTO facts VALUES ('nonces_after', 0), ('forgotten_through', 0);
+  INSERT INTO facts VALUES ('nonces_after', 0), ('forgotten_through', 0), ('born_at', unixepoch());
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 

@@ -76,7 +76,8 @@ export class EmbeddedStore {
     const worker = new Worker(new URL(`./writer-thread.${extension}`, import.meta.url), { workerData });
     const [message] = (await once(worker, 'message')) as [FromWriter];
     if (!('ready' in message)) throw new StoreError('failed' in message ? message.failed : 'the store did not open');
-    const nonces = new NonceMemory({ ...settings, forgottenThrough: message.ready.forgottenThrough });
+    const { forgottenThrough, bornAt } = message.ready;
+    const nonces = new NonceMemory({ ...settings, forgottenThrough, bornAt });
     for (const { entry, jkt, retainUntil } of message.ready.nonces) nonces.load(entry, jkt, retainUntil);
     return new EmbeddedStore(worker, nonces, settings);
   }

@@ -10,6 +10,7 @@ export function loadNonces(database: DatabaseSync): LoadedNonces {
     .all(fact(database, 'nonces_after'));
   return {
     forgottenThrough: fact(database, 'forgotten_through'),
+    bornAt: fact(database, 'born_at'),
     nonces: rows.map((row) => ({
       entry: String(row['nonce']),
       jkt: String(row['jkt']),

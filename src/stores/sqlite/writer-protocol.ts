@@ -15,6 +15,8 @@ export type ToWriter = { readonly batch: Batch } | { readonly close: true };
 export interface LoadedNonces {
   /** Milliseconds since the epoch through which nonces were let go of. */
   readonly forgottenThrough: number;
+  /** Seconds since the epoch at which the store was made. */
+  readonly bornAt: number;
   readonly nonces: readonly { readonly entry: string; readonly jkt: string; readonly retainUntil: number }[];
 }
 

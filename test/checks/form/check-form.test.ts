@@ -35,17 +35,22 @@ test('six tokens pass, seven do not', () => {
   expect(outcome([['agent-capability', [tokens(7)]]])).toContain('1 to 6 tokens');
 });
 
-test.each(['signature', 'signature-input', 'content-digest', 'agent-attestation'])('8 KiB of %s are read, more is not', (name) => {
-  const bytes = (count: number) => (name === 'agent-attestation' ? list(count) : `a="${'x'.repeat(count - 4)}"`);
-  expect(outcome([capability, [name, [bytes(8 * 1024)]]])).toBe('passed');
-  expect(outcome([capability, [name, [bytes(8 * 1024 + 1)]]])).toBe('malformed: A header is too large.');
-});
+test.each(['signature', 'signature-input', 'content-digest', 'agent-attestation'])(
+  '8 KiB of %s are read, more is not',
+  (name) => {
+    const bytes = (count: number) => (name === 'agent-attestation' ? list(count) : `a="${'x'.repeat(count - 4)}"`);
+    expect(outcome([capability, [name, [bytes(8 * 1024)]]])).toBe('passed');
+    expect(outcome([capability, [name, [bytes(8 * 1024 + 1)]]])).toBe('malformed: A header is too large.');
+  },
+);
 
 test('a hundred header lines pass, one more does not, on one name or on many', () => {
   const many = (count: number): [string, string[]][] => Array.from({ length: count }, (_, at) => [`x-${at}`, ['v']]);
   expect(outcome([capability, ...many(99)])).toBe('passed');
   expect(outcome([capability, ...many(100)])).toBe('malformed: The header section is too large.');
-  expect(outcome([capability, ['x', Array.from({ length: 100 }, () => 'v')]])).toBe('malformed: The header section is too large.');
+  expect(outcome([capability, ['x', Array.from({ length: 100 }, () => 'v')]])).toBe(
+    'malformed: The header section is too large.',
+  );
 });
 
 test('64 KiB of headers altogether', () => {

@@ -13,11 +13,14 @@ function setUp(changes: Partial<ConstructorParameters<typeof NonceMemory>[0]> = 
     windowMillis: WINDOW,
     monotonic: () => clock.now,
     forgottenThrough: 0,
+    bornAt: 0,
     ...changes,
   });
   let decisions = 0;
-  const consume = (entry: string, { jkt = 'key', retainUntil = 1_000_000, streamId = 'stream', signature = 'sig' } = {}) =>
-    memory.consume({ entry, jkt, retainUntil, streamId, signature, decisionId: `decision-${++decisions}` });
+  const consume = (
+    entry: string,
+    { jkt = 'key', created = 0, retainUntil = 1_000_000, streamId = 'stream', signature = 'sig' } = {},
+  ) => memory.consume({ entry, jkt, created, retainUntil, streamId, signature, decisionId: `decision-${++decisions}` });
   return { clock, memory, consume };
 }
 
@@ -115,6 +118,12 @@ describe('forgetting', () => {
     clock.now += WINDOW + 1000;
     expect(consume('c', { retainUntil: 501 })).toBe('forgotten');
   });
+});
+
+test('a store that is new takes nothing that was signed before it was', () => {
+  const { consume } = setUp({ bornAt: 500 });
+  expect(consume('a', { created: 499 })).toBe('forgotten');
+  expect(consume('a', { created: 500 })).toBe('first');
 });
 
 describe('what an earlier process accepted', () => {

@@ -2,7 +2,17 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -50,7 +60,7 @@ function records(): string[] {
   const database = openForReading(file);
   const rows = database.prepare('SELECT record FROM decisions ORDER BY seq').all();
   database.close();
-  return rows.map((row) => String(row['record']));
+  return rows.map((row) => String(row.record));
 }
 
 const LATER = Date.now() + 3_600_000;
@@ -58,6 +68,7 @@ const nonce = (entry: string, retainUntil = LATER) => ({ entry, jkt: 'key', reta
 const use = (entry: string, retainUntil = LATER) => ({
   entry,
   jkt: 'key',
+  created: Math.floor(Date.now() / 1000) + 1,
   retainUntil,
   streamId: 'stream',
   signature: 'sig',
@@ -243,7 +254,7 @@ function floor(): number {
   const database = openForReading(file);
   const row = database.prepare("SELECT value FROM facts WHERE name = 'forgotten_through'").get();
   database.close();
-  return Number(row?.['value']);
+  return Number(row?.value);
 }
 
 test('no nonce is forgotten within its window, though the program is killed and started ever so often', async () => {
@@ -254,6 +265,16 @@ test('no nonce is forgotten within its window, though the program is killed and 
     await store.append(`record-${round}`, nonce(`entry-${round}`));
     await close(store);
   }
+});
+
+test('a new store takes nothing that was signed before it was made, and remembers when that was', async () => {
+  const made = Math.floor(Date.now() / 1000);
+  const store = await open();
+  expect(store.nonces.consume({ ...use('before'), created: made - 1 })).toBe('forgotten');
+  await close(store);
+  const again = await open();
+  expect(again.nonces.consume({ ...use('before'), created: made - 1 })).toBe('forgotten');
+  expect(again.nonces.consume({ ...use('after'), created: made + 1 })).toBe('first');
 });
 
 test('a copy of the file and its log, taken while it is written, is whole', async () => {
