@@ -111,7 +111,6 @@ describe('B: replay', () => {
 
 describe('B15 a clock that is set back', () => {
   const SKEW_AND_LIFETIME = 60 + 2 * 30;
-  const start = Date.now();
 
   // Milliseconds that pass, then how far the wall clock is set back.
   test.each([
@@ -122,12 +121,14 @@ describe('B15 a clock that is set back', () => {
     ['ten minutes on, ten minutes back', 600_000, 600_000, 'signature-expired'],
     ['set back by ten minutes at once', 1000, 600_000, 'clock-skew'],
   ])('B15 the same request %s', async (_title, pass, back, reason) => {
-    let wall = start;
+    let wall = Date.now();
     let monotonic = 0;
     const directory = await mkdtemp(join(tmpdir(), 'hb-'));
     const operator = newHolder();
     const agent = newHolder();
     const gate = await openGate({ operator, directory, clock: () => wall, monotonic: () => monotonic });
+    // The store refuses what was signed before it was made.
+    wall = Date.now();
     try {
       const wire = toWire(attempt(agent, mintRoot(operator, agent)));
       expect((await gate.check(wire)).allowed).toBe(true);

@@ -35,6 +35,7 @@ export interface Scene {
   expectDenied(wire: WireRequest, verdict: Verdict, send?: Send): Promise<Observed>;
   /** Sends, and holds: 200, one record of an allow, one request upstream. */
   expectAllowed(wire: WireRequest, send?: Send): Promise<Observed>;
+  /** Nonces that were ever taken. */
   nonceCount(): number;
   stop(): Promise<void>;
 }
@@ -89,7 +90,7 @@ export async function openScene(verify: Record<string, unknown> = {}): Promise<S
       expect(observed.upstream).toHaveLength(1);
       return observed;
     },
-    nonceCount: () => Number(ask(store, 'SELECT count(*) AS n FROM nonces')?.n),
+    nonceCount: () => Number(ask(store, 'SELECT count(nonce) AS n FROM decisions')?.n),
     stop: () => world.stop(),
   };
 }
