@@ -27,8 +27,9 @@ export function onlyKnown(object: JsonObject, known: ReadonlySet<string>, where:
   }
 }
 
-/** Words of names that could choose a model, a tool, a limit or a stored part of the request. */
-const TELLING_NAME = /model|tool|function|plugin|server|agent|engine|deployment|prompt|route|fallback|provider|token|limit/i;
+/** Words of names that could choose a model, a tool, a limit or a stored part of the request, or bring a credential of its own. */
+const TELLING_NAME =
+  /model|tool|function|plugin|server|agent|engine|deployment|prompt|route|fallback|provider|token|limit|key|secret|auth|credential|password/i;
 
 /** For a body: like {@link onlyKnown}, but an unknown scalar passes, since providers add settings faster than tables follow. */
 export function onlyTold(body: JsonObject, known: ReadonlySet<string>, where: string): void {
