@@ -41,10 +41,10 @@ export async function decide(request: InboundRequest, checks: Checks): Promise<D
   if (attestation.denied) return refuse(attestation, fresh);
 
   const access = checks.capability(request, chain.proof, body.proof);
-  if (access.denied) return refuse(access, fresh);
+  if (access.denied) return refuse(access, { ...fresh, attestation: attestation.proof });
 
   const budget = checks.budget(chain.proof);
-  if (budget.denied) return refuse(budget, fresh);
+  if (budget.denied) return refuse(budget, { ...fresh, attestation: attestation.proof, access: access.proof });
 
   return permit({ ...fresh, attestation: attestation.proof, access: access.proof, budget: budget.proof });
 }

@@ -57,6 +57,17 @@ test('a request denied after row 9 has used up its nonce, one denied before has 
   expect(await reasonOf({ after: { ...again, body: '{}' } })).toBe('digest-mismatch');
 });
 
+test('a tool that is repeated in escapes is refused, whatever bodies came before', async () => {
+  const body = (tool: string) => `{"model":"gpt-5-mini","messages":[],"tools":[{"type":"function","function":${tool}}]}`;
+  const twice = {
+    capability: { details: { tools: ['get_weather'] } },
+    request: { body: body(String.raw`{"name":"get_weather","\u006eame":"other"}`) },
+  };
+  expect(await reasonOf(twice)).toBe('capability-insufficient');
+  await run({ request: { body: body(String.raw`{"name":"x","\\u00":1}`) } });
+  expect(await reasonOf(twice)).toBe('capability-insufficient');
+});
+
 async function reasonOf(scenario: Scenario): Promise<Reason | 'allow'> {
   const { decision } = await run(scenario);
   return decision.effect === 'deny' ? decision.reason : 'allow';

@@ -18,7 +18,7 @@ const LONGEST = 2048;
 export function writeRecord(decision: Decision, request: InboundRequest | undefined, decisionId: string, at: number): string {
   const reached = decision.effect === 'allow' ? decision.clearance : decision.reached;
   const { chain, identity, attestation, signature, nonce } = reached;
-  const access = decision.effect === 'allow' ? decision.clearance.access : decision.asked;
+  const access = decision.effect === 'allow' ? decision.clearance.access : (decision.asked ?? decision.reached.access);
   // The chain counts as the agent's only once the request's own signature verified.
   const agent = signature === undefined ? undefined : identity;
   return JSON.stringify({

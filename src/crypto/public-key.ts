@@ -1,6 +1,6 @@
 // Public keys, admitted only when valid (profile section 1): canonical encoding, on the curve, no small-order Ed25519
-// point, RSA of 3072 bits or more. node:crypto and jose accept small-order keys, under which one fixed signature
-// verifies every message, so nothing is verified with a key that did not come through here.
+// point, RSA of 3072 bits or more. Some libraries accept small-order keys, under which one fixed signature verifies
+// every message, so nothing is verified with a key that did not come through here.
 
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { ed25519 } from '@noble/curves/ed25519.js';
@@ -41,8 +41,9 @@ export function importPublicJwk(jwk: unknown): PublicKey {
     // A private member in public is a key given away; any other unknown one may change what the key means.
     if (!MEMBERS.has(member)) throw new KeyError(`JWK member "${member.slice(0, 20)}" is not one of a public key`);
   }
-  const { kty, crv, x, y, n, e, alg, use } = jwk as Record<string, unknown>;
-  if (use !== undefined && use !== 'sig') throw new KeyError('the key is not for signatures');
+  const { kty, crv, x, y, n, e, alg, use, key_ops } = jwk as Record<string, unknown>;
+  if ((use !== undefined && use !== 'sig') || (key_ops !== undefined && !(Array.isArray(key_ops) && key_ops.includes('verify'))))
+    throw new KeyError('the key is not for signatures');
   if (kty === 'OKP' && crv === 'Ed25519') return build({ kty, crv, x: ed25519Point(x) }, ['Ed25519'], alg);
   if (kty === 'EC' && crv === 'P-256') return build({ kty, crv, ...p256Point(x, y) }, ['ES256'], alg);
   if (kty === 'RSA') return build({ kty, ...rsaModulus(n, e) }, ['PS256', 'PS512'], alg);

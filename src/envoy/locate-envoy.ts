@@ -7,6 +7,7 @@ import { access, chmod, constants, mkdir, mkdtemp, readdir, rename, rm, writeFil
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
+import { dockerImage } from './docker-image.ts';
 
 const run = promisify(execFile);
 
@@ -62,7 +63,7 @@ export async function locateEnvoy(options: LocateEnvoy = {}): Promise<EnvoyLocat
   }
 
   try {
-    await run('docker', ['version', '--format', '{{.Server.Version}}'], { env: environment, timeout: 10_000 });
+    await dockerImage(envoyImage, environment, options.onProgress ?? (() => {}));
     return { kind: 'docker', image: envoyImage };
   } catch (error) {
     tried.push(`docker: ${lastLine(error)}`);

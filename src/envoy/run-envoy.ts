@@ -2,13 +2,14 @@
  * Starts an Envoy on a rendered bootstrap and waits until it serves: for `serve`, the sidecar command and every test with a real Envoy.
  * The run directory holds the bootstrap and the admin socket and is the owner's alone.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { dockerCommand } from './docker-command.ts';
+import { startBinary, startContainer } from './envoy-child.ts';
 import type { EnvoyBootstrap } from './envoy-config.ts';
-import { lifeline } from './lifeline.ts';
 import { type EnvoyLocation, locateEnvoy } from './locate-envoy.ts';
 
 export type EnvoyLogLevel = 'trace' | 'debug' | 'info' | 'warning' | 'error' | 'critical' | 'off';
@@ -65,34 +66,29 @@ export async function startEnvoy(settings: StartEnvoy): Promise<RunningEnvoy> {
 
   const args = ['--config-path', file, '--disable-hot-restart', '--log-level', settings.logLevel ?? 'warning'];
   args.push('--concurrency', String(settings.concurrency ?? 2));
-  const [command, commandArgs] =
-    envoy.kind === 'binary' ? [envoy.path, args] : dockerCommand(envoy.image, settings.directory, args);
-  // Envoy is given no environment: a provider's key may be in ours. The docker client needs its own.
-  const env = envoy.kind === 'binary' ? {} : process.env;
-  // A group of its own, so that Ctrl-C in a terminal reaches us alone and Envoy is stopped in order.
-  const child = spawn(command, commandArgs, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  const cutLifeline = child.pid === undefined ? () => {} : lifeline(child.pid);
+  const { child, terminate, endWithUs, killMillis, advice } =
+    envoy.kind === 'binary'
+      ? startBinary(envoy.path, args)
+      : startContainer(await dockerCommand({ ...settings, image: envoy.image, args }));
   const watched = watch(child, settings.onLog);
-  void watched.ended.then(cutLifeline);
-  const killWithUs = () => child.kill('SIGKILL');
-  process.once('exit', killWithUs);
+  process.once('exit', endWithUs);
 
   let expected = false;
   let ready = false;
   const stop = async () => {
     expected = true;
     if (ready && watched.how() === undefined) await drain(adminSocket, settings.drainMillis ?? 0);
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
-    const timer = setTimeout(() => child.kill('SIGKILL'), 5000);
+    if (child.exitCode === null && child.signalCode === null) terminate();
+    const timer = setTimeout(() => child.kill('SIGKILL'), killMillis);
     await watched.ended;
     clearTimeout(timer);
-    process.off('exit', killWithUs);
+    process.off('exit', endWithUs);
   };
 
   try {
-    const ports = await untilReady(adminSocket, settings.readyMillis ?? 20_000, watched);
+    const ports = await untilReady(adminSocket, settings.readyMillis ?? 20_000, watched, advice);
     void watched.ended.then((how) => {
-      process.off('exit', killWithUs);
+      process.off('exit', endWithUs);
       if (!expected) settings.onExit?.(new Error(`Envoy ${how}${watched.tail()}`));
     });
     if (child.pid === undefined) throw new Error('Envoy has no pid');
@@ -136,7 +132,12 @@ function watch(child: ChildProcess, onLog: ((line: string) => void) | undefined)
   return { how: () => how, ended, tail: () => (tail.length > 0 ? `; its last lines:\n${tail.join('\n')}` : '') };
 }
 
-async function untilReady(adminSocket: string, readyMillis: number, watched: Watched): Promise<Record<string, number>> {
+async function untilReady(
+  adminSocket: string,
+  readyMillis: number,
+  watched: Watched,
+  advice = '',
+): Promise<Record<string, number>> {
   const deadline = performance.now() + readyMillis;
   for (;;) {
     const how = watched.how();
@@ -144,7 +145,7 @@ async function untilReady(adminSocket: string, readyMillis: number, watched: Wat
     const ready = await adminGet(adminSocket, '/ready').catch(() => undefined);
     if (ready?.status === 200) return portsOf((await adminGet(adminSocket, '/listeners?format=json')).body);
     if (performance.now() > deadline) {
-      throw new Error(`Envoy is not ready after ${readyMillis} ms${ready ? ` (${ready.body.trim()})` : ''}${watched.tail()}`);
+      throw new Error(`Envoy is not ready after ${readyMillis} ms${ready ? ` (${ready.body.trim()})` : advice}${watched.tail()}`);
     }
     await Promise.race([sleep(25), watched.ended]);
   }
@@ -207,12 +208,4 @@ function unixSocketsOf(value: unknown): string[] {
     const path = field === 'pipe' && typeof inner === 'object' && inner !== null && 'path' in inner ? inner.path : undefined;
     return typeof path === 'string' ? [path] : unixSocketsOf(inner);
   });
-}
-
-/** The run directory under its own path, so that the bootstrap's paths hold; other files it names must lie in there too. */
-function dockerCommand(image: string, directory: string, args: string[]): [string, string[]] {
-  const user = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
-  const mount = `${directory}:${directory}`;
-  const flags = ['run', '--rm', '--init', '--network', 'host', '--user', user, '--volume', mount, '--entrypoint', 'envoy'];
-  return ['docker', [...flags, image, ...args]];
 }

@@ -30,7 +30,7 @@ export interface BenchWorld {
   readonly envoy: RunningEnvoy;
   readonly load: Load;
   readonly sockets: { readonly okOnly: string; readonly opaEnvoy: string };
-  /** Our service on an empty store; one at a time. */
+  /** Our service on an empty store; one at a time, stopped with the rest if not before. */
   hermesbridge(settings?: Pick<HermesbridgeSettings, 'signature' | 'patienceMillis' | 'probe' | 'flags'>): Promise<Hermesbridge>;
   /** The end of what our service wrote, for a run that is void. */
   log(): string;
@@ -41,12 +41,19 @@ export interface BenchWorld {
   stop(): Promise<void>;
 }
 
+/** Exit code after SIGINT or SIGTERM; what fails from then on fails because everything is being stopped. */
+export const INTERRUPTED = 130;
+
 export async function startBenchWorld(): Promise<BenchWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'hb-bench-'));
   const stops: (() => Promise<unknown>)[] = [() => rm(directory, { recursive: true, force: true })];
-  const stop = async () => {
-    for (let last = stops.pop(); last !== undefined; last = stops.pop()) await last();
-  };
+  let stopping: Promise<void> | undefined;
+  const stop = () => (stopping ??= stopAll(stops));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => {
+      process.exitCode = INTERRUPTED;
+      void stop().finally(() => process.exit());
+    });
   try {
     const envoyLocation = await locateEnvoy({ onProgress: (line) => process.stderr.write(`${line}\n`) });
     if (envoyLocation.kind !== 'binary') throw new Error('the bench reads the CPU time of Envoy: set ENVOY_BIN to a binary');
@@ -59,6 +66,7 @@ export async function startBenchWorld(): Promise<BenchWorld> {
     let ours: Hermesbridge | undefined;
     const hermesbridge: BenchWorld['hermesbridge'] = async (settings = {}) => {
       ours = await startHermesbridge({ directory, credentials, store: newStore(), ...settings });
+      stops.push(ours.stop);
       return ours;
     };
     // It writes the provider's key that Envoy reads; Envoy itself finds the service whenever it is there.
@@ -91,6 +99,10 @@ export async function startBenchWorld(): Promise<BenchWorld> {
     await stop();
     throw error;
   }
+}
+
+async function stopAll(stops: (() => Promise<unknown>)[]): Promise<void> {
+  for (let last = stops.pop(); last !== undefined; last = stops.pop()) await last();
 }
 
 const TMPFS = 0x01021994;

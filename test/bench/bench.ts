@@ -2,7 +2,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { type BenchWorld, startBenchWorld } from './bench-world.ts';
+import { type BenchWorld, INTERRUPTED, startBenchWorld } from './bench-world.ts';
 import { measureFirstByte } from './first-byte.ts';
 import { VoidRun } from './load.ts';
 import { measureMemory } from './memory.ts';
@@ -46,8 +46,6 @@ else await main();
 
 async function main(): Promise<void> {
   let world: BenchWorld | undefined;
-  const stop = async () => world?.stop();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stop().finally(() => process.exit(130)));
   try {
     const rounds = within(values.rounds, '--rounds', 1, 100);
     const settings = {
@@ -60,12 +58,13 @@ async function main(): Promise<void> {
     for (const line of goals(result)) say(line);
     if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(result, undefined, 2)}\n`);
   } catch (error) {
+    if (process.exitCode === INTERRUPTED) return;
     process.exitCode = 1;
     const what = error instanceof VoidRun ? 'the run is void' : 'bench failed';
     process.stderr.write(`${what}: ${error instanceof Error ? error.message : String(error)}\n`);
     if (error instanceof VoidRun) process.stderr.write(`hermesbridge said:\n${world?.log().slice(-2000)}\n`);
   } finally {
-    await stop();
+    await world?.stop();
   }
 }
 
@@ -85,7 +84,6 @@ async function measure(
   const startToFirstCheckMs = await measureStart(world);
   const peers = await startSystems(world, opaEnvoy);
   const service = await world.hermesbridge();
-  world.onStop(service.stop);
   const systems = [{ name: 'hermesbridge', listener: 'gateway', carries: 'signature', pid: service.pid } as const, ...peers];
   say('a round to warm up, until the code is compiled and the caches are filled');
   await measureRound(world, systems, { ...settings, seconds: Math.max(3, settings.seconds) }, 0);

@@ -34,8 +34,7 @@ else await main(Number(values.seconds), Number(values.top));
 async function main(seconds: number, top: number): Promise<void> {
   const world = await startBenchWorld();
   try {
-    const service = await world.hermesbridge({ probe: true });
-    world.onStop(service.stop);
+    const service = await world.hermesbridge({ probe: true, patienceMillis: 5000 });
     const load = async (time: number) => {
       await world.load.prepare(batchFor(world, { carries: 'signature' }, time));
       const run = {

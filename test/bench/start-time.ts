@@ -16,11 +16,14 @@ export async function measureStart(world: BenchWorld): Promise<number> {
     const settings = { directory: world.directory, credentials: world.credentials, store: world.newStore() };
     const startedAt = performance.now();
     const service = await spawnHermesbridge(settings);
-    // grpc-js waits a second after a refused connection, so it dials once there is someone to answer.
-    await untilListening(service, service.socket);
-    await check(service.socket);
-    millis.push(performance.now() - startedAt);
-    await service.stop();
+    try {
+      // grpc-js waits a second after a refused connection, so it dials once there is someone to answer.
+      await untilListening(service, service.socket);
+      await check(service.socket);
+      millis.push(performance.now() - startedAt);
+    } finally {
+      await service.stop();
+    }
   }
   return median(millis);
 }

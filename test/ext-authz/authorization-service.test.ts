@@ -71,9 +71,9 @@ test('an answer that never comes is denied at the deadline', async () => {
 
 test('Envoy’s own deadline counts where it is nearer, with time left for the reply', async () => {
   const started = performance.now();
-  const [reply] = await ask({ answer: () => new Promise(() => {}), deadlineMillis: 60_000, deadline: Date.now() + 300 });
+  const [reply] = await ask({ answer: () => new Promise(() => {}), deadlineMillis: 60_000, deadline: Date.now() + 2500 });
   expect(read(reply)).toMatchObject(denied503);
-  expect(performance.now() - started).toBeLessThan(300);
+  expect(performance.now() - started).toBeLessThan(2500);
 });
 
 test('an answer after the deadline is no second reply', async () => {

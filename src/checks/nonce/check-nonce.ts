@@ -31,6 +31,9 @@ export interface NonceUse {
   readonly decisionId: string;
 }
 
+/** What must be on disk before the answer leaves, so that a nonce stays taken after a restart. */
+export type NonceToKeep = Pick<NonceUse, 'entry' | 'jkt' | 'retainUntil'>;
+
 /**
  * `first`: never seen and now taken. `repeated`: the Check that took it, asked again; `decisionId` is the first one's.
  * `forgotten`: so old that the store cannot tell any more. `quota`: the key keeps too many.

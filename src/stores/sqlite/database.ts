@@ -32,11 +32,14 @@ export function openDatabase(file: string): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(file, { timeout: 1000 });
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;');
+    // Looked at before anything is changed: the file may be someone else's, or a newer program's.
     const [version] = Object.values(database.prepare('PRAGMA user_version').get() ?? {});
-    if (version === 0) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`);
-    else if (version !== SCHEMA_VERSION)
+    const [tables] = Object.values(database.prepare('SELECT count(*) FROM sqlite_master').get() ?? {});
+    if (version === 0 && tables !== 0) throw new StoreError(`store ${file}: is the database of another program`);
+    if (version !== 0 && version !== SCHEMA_VERSION)
       throw new StoreError(`store ${file}: made by another version of the program (schema ${version})`);
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;');
+    if (version === 0) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`);
     const [check] = Object.values(database.prepare('PRAGMA quick_check(1)').get() ?? {});
     if (check !== 'ok')
       throw new StoreError(`store ${file}: damaged (${check}); restore it from a backup, it is not replaced by an empty one`);

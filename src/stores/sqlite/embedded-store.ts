@@ -3,6 +3,7 @@
 
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import type { NonceToKeep } from '../../checks/nonce/check-nonce.ts';
 import { NonceMemory } from '../../checks/nonce/nonce-memory.ts';
 import { StoreError } from './database.ts';
 import type { Batch, FromWriter, ToWriter } from './writer-protocol.ts';
@@ -16,12 +17,6 @@ export interface EmbeddedStoreSettings {
   readonly windowMillis: number;
   /** Monotonic milliseconds. */
   readonly monotonic: () => number;
-}
-
-export interface NonceToKeep {
-  readonly entry: string;
-  readonly jkt: string;
-  readonly retainUntil: number;
 }
 
 interface Waiting {
