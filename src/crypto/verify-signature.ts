@@ -25,10 +25,17 @@ export function verifySignature(
       if (signature.length !== 64) return false;
       return offEventLoop('sha256', message, { key: key.keyObject, dsaEncoding: 'ieee-p1363' }, signature);
     case 'PS256':
+      if (!hasModulusLength(key, signature)) return false;
       return offEventLoop('sha256', message, pss(key, 32), signature);
     case 'PS512':
+      if (!hasModulusLength(key, signature)) return false;
       return offEventLoop('sha512', message, pss(key, 64), signature);
   }
+}
+
+/** RFC 8017 section 8.1.2 step 1. OpenSSL takes a signature without its leading zero for the same one. */
+function hasModulusLength(key: PublicKey, signature: Buffer): boolean {
+  return signature.length * 8 === key.keyObject.asymmetricKeyDetails?.modulusLength;
 }
 
 function pss(key: PublicKey, saltLength: number) {

@@ -95,7 +95,6 @@ describe('whatever was parsed before', () => {
 test.each([
   ['a text that looks like members', { a: '{"a":1,"a":2}' }],
   ['a text that ends in a backslash', { a: '\\', b: '\\\\', c: '\\"' }],
-  ['a name that ends in a backslash and a quote', { 'a\\"': ':', 'b\\': 1 }],
   ['a text before a colon in another text', ['":', '":"', '\\":']],
   ['the same name in two objects', [{ a: 1 }, { a: 1 }, { a: { a: 1 } }]],
 ])('not taken for a repetition: %s', (_, any) => {

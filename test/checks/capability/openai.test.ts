@@ -57,7 +57,7 @@ describe('chat completions', () => {
     ['a model in other case', { Model: 'gpt-5' }, /`Model` is not known/],
     ['a list of models', { models: ['gpt-5'] }, /`models` is not known/],
     ['fallbacks', { fallbacks: ['gpt-5'] }, /`fallbacks` is not known/],
-    ['an unprintable member', { 'a\nb': 1 }, /^a member is not known/],
+    ['an unprintable member', { 'a\u007fb': {} }, /^a member is not known/],
     ['a name that every object inherits', { constructor: {} }, /`constructor` is not known/],
     ['Azure data sources', { data_sources: [] }, /`data_sources` is not known/],
     ['a moderation model', { moderation: { model: 'omni-moderation-latest' } }, /`moderation` is not allowed/],
