@@ -7,18 +7,22 @@ WORKDIR /build
 COPY package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json ./
 # No install script is needed to compile or to run: native parts come prebuilt.
 RUN npm ci --ignore-scripts
+COPY LICENSE ./
+COPY protos ./protos
 COPY src ./src
-RUN npm run build && npm ci --omit=dev --ignore-scripts
+# Files come with the modes of the checkout, which a strict umask keeps from everyone but root.
+RUN npm run build && npm ci --omit=dev --ignore-scripts && chmod -R a+rX .
 
 FROM node:24-bookworm-slim AS service
 WORKDIR /opt/hermesbridge
 COPY --from=build /build/node_modules ./node_modules
 COPY --from=build /build/dist ./dist
-COPY package.json LICENSE ./
-COPY protos ./protos
+COPY --from=build /build/protos ./protos
+COPY --from=build /build/package.json /build/LICENSE ./
 RUN install -d -o node -g node -m 0700 /var/lib/hermesbridge
 ENV NODE_ENV=production HERMESBRIDGE_CONFIG=/var/lib/hermesbridge/gateway.yaml
-USER node
+# `node`, as a number: Kubernetes cannot tell from a name that it is not root.
+USER 1000:1000
 VOLUME /var/lib/hermesbridge
 ENTRYPOINT ["node", "/opt/hermesbridge/dist/main.js"]
 CMD ["serve"]

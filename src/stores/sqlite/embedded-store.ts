@@ -37,11 +37,10 @@ interface Gathering {
 const MOST_WAITING = 10_000;
 
 /**
- * Under load a batch waits this many milliseconds for company: a sync costs about as much as verifying two signatures,
- * whatever the size of the batch. A lone request does not wait.
+ * Batches are at least this many milliseconds apart, since a sync and two messages between threads cost as much as verifying
+ * several signatures, whatever the size of the batch. A request that comes alone does not wait.
  */
-const GATHER_MILLIS = 1;
-const LOAD = 4;
+const APART_MILLIS = 3;
 
 export class EmbeddedStore {
   readonly nonces: NonceMemory;
@@ -51,7 +50,7 @@ export class EmbeddedStore {
   #gathering: Gathering = empty();
   #written: { id: number; waiting: Waiting[] } | undefined;
   #nextId = 1;
-  #lastSize = 0;
+  #lastAt = 0;
   #failure: Error | undefined;
 
   private constructor(worker: Worker, nonces: NonceMemory, settings: EmbeddedStoreSettings) {
@@ -106,9 +105,10 @@ export class EmbeddedStore {
     await once(this.#worker, 'exit');
   }
 
-  /** Everything that this turn of the event loop decides shares a batch; under load, a little more. */
+  /** Everything that this turn of the event loop decides shares a batch; under load, everything of the next milliseconds. */
   #writeSoon(): void {
-    if (this.#lastSize >= LOAD) setTimeout(() => this.#write(), GATHER_MILLIS);
+    const wait = this.#lastAt + APART_MILLIS - this.#settings.monotonic();
+    if (wait >= 1) setTimeout(() => this.#write(), APART_MILLIS - 1);
     else setImmediate(() => this.#write());
   }
 
@@ -117,7 +117,7 @@ export class EmbeddedStore {
     const { waiting, ...rows } = this.#gathering;
     const batch: Batch = { id: this.#nextId++, ...rows };
     this.#written = { id: batch.id, waiting };
-    this.#lastSize = waiting.length;
+    this.#lastAt = this.#settings.monotonic();
     this.#gathering = empty();
     this.#post({ batch });
   }
