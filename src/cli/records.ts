@@ -26,14 +26,7 @@ export function addRecordCommands(program: Command): void {
 function show({ store, last, decision, ...output }: RecordOptions): void {
   const records = readRecordsOf(store, last, decision);
   const line = (record: Record<string, unknown>) =>
-    [
-      record['at'],
-      record['effect'],
-      record['reason'] ?? record['model'] ?? '',
-      record['method'],
-      record['path'],
-      record['decision_id'],
-    ].join('  ');
+    [record.at, record.effect, record.reason ?? record.model ?? '', record.method, record.path, record.decision_id].join('  ');
   print(output, records, records.map(line).join('\n'));
 }
 
@@ -58,7 +51,7 @@ export function readRecords(store: string, last: number, decision?: string): Rec
         : database
             .prepare("SELECT record FROM decisions WHERE record ->> 'decision_id' = ? ORDER BY seq DESC LIMIT ?")
             .all(decision, last);
-    return rows.reverse().map((row) => JSON.parse(String(row['record'])) as Record<string, unknown>);
+    return rows.reverse().map((row) => JSON.parse(String(row.record)) as Record<string, unknown>);
   } finally {
     database.close();
   }

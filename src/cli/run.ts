@@ -59,7 +59,7 @@ export function addRunCommands(program: Command): void {
 
 function withConfig(command: Command): Command {
   return command
-    .option('-c, --config <file>', 'configuration file', process.env['HERMESBRIDGE_CONFIG'])
+    .option('-c, --config <file>', 'configuration file', process.env.HERMESBRIDGE_CONFIG)
     .option('--json', 'print JSON');
 }
 

@@ -58,7 +58,7 @@ export function addRequestCommands(program: Command): void {
       '<request>',
       'file with the request, as JSON {method, url, headers, body} or as HTTP/1.1 text; - for standard input',
     )
-    .option('-c, --config <file>', "the gateway's configuration (or HERMESBRIDGE_CONFIG)", process.env['HERMESBRIDGE_CONFIG'])
+    .option('-c, --config <file>', "the gateway's configuration (or HERMESBRIDGE_CONFIG)", process.env.HERMESBRIDGE_CONFIG)
     .option('--at <time>', 'judge the times as of then (RFC 3339), instead of now', time)
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  hermesbridge verify --config gateway.yaml captured.http --at 2026-05-04T10:00:00Z')

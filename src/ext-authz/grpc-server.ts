@@ -116,7 +116,7 @@ function checkMethod(): MethodDefinition<Buffer, Buffer> {
   const service = loadSync('envoy/service/auth/v3/external_auth.proto', { includeDirs: [root] })[
     'envoy.service.auth.v3.Authorization'
   ];
-  const method = service && 'Check' in service ? (service['Check'] as MethodDefinition<object, object>) : undefined;
+  const method = service && 'Check' in service ? (service.Check as MethodDefinition<object, object>) : undefined;
   if (method === undefined) throw new Error('protos/ does not define envoy.service.auth.v3.Authorization');
   return {
     ...method,

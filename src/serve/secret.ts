@@ -22,7 +22,7 @@ export async function readSecret(source: SecretSource, what: string, mayBePublic
 async function readSecretFile(file: string, what: string, mayBePublic: boolean): Promise<string | undefined> {
   try {
     const found = await stat(file);
-    if (!found.isFile()) throw new SecretError(`${what}: ${file} is not a file`);
+    if (found.isDirectory()) throw new SecretError(`${what}: ${file} is a directory, not a file`);
     if (!mayBePublic && (found.mode & 0o077) !== 0)
       throw new SecretError(`${what}: ${file} can be read by others; run: chmod 600 ${file}`);
     return await readFile(file, 'utf8');

@@ -12,9 +12,9 @@ export function loadNonces(database: DatabaseSync): LoadedNonces {
     forgottenThrough: fact(database, 'forgotten_through'),
     bornAt: fact(database, 'born_at'),
     nonces: rows.map((row) => ({
-      entry: String(row['nonce']),
-      jkt: String(row['jkt']),
-      retainUntil: Number(row['retain_until']),
+      entry: String(row.nonce),
+      jkt: String(row.jkt),
+      retainUntil: Number(row.retain_until),
     })),
   };
 }
@@ -27,7 +27,7 @@ export function advanceFloor(database: DatabaseSync): () => void {
       database.exec('BEGIN IMMEDIATE');
       const latest = database
         .prepare('SELECT max(retain_until) AS latest FROM decisions WHERE seq > ? AND seq <= ?')
-        .get(fact(database, 'nonces_after'), lastSeq)?.['latest'];
+        .get(fact(database, 'nonces_after'), lastSeq)?.latest;
       const set = database.prepare('UPDATE facts SET value = max(value, ?) WHERE name = ?');
       set.run(Number(latest ?? 0), 'forgotten_through');
       set.run(lastSeq, 'nonces_after');
@@ -41,9 +41,9 @@ export function advanceFloor(database: DatabaseSync): () => void {
 }
 
 function newestSeq(database: DatabaseSync): number {
-  return Number(database.prepare('SELECT max(seq) AS newest FROM decisions').get()?.['newest'] ?? 0);
+  return Number(database.prepare('SELECT max(seq) AS newest FROM decisions').get()?.newest ?? 0);
 }
 
 function fact(database: DatabaseSync, name: string): number {
-  return Number(database.prepare('SELECT value FROM facts WHERE name = ?').get(name)?.['value'] ?? 0);
+  return Number(database.prepare('SELECT value FROM facts WHERE name = ?').get(name)?.value ?? 0);
 }
