@@ -145,7 +145,9 @@ function gatewaySection(port: number, upstream: string, operator: string) {
       anthropic: { api: 'anthropic', upstream, credential },
       gemini: { api: 'gemini', upstream, credential },
     },
-    store: { file: 'run/hermesbridge.db' },
+    // A laptop, or a CI machine, that stalls for a second is no reason to deny.
+    store: { file: 'run/hermesbridge.db', recordTimeoutMillis: 5000 },
+    service: { listen: 'unix:run/verify.sock', deadlineMillis: 10_000 },
     envoy: { listen: `127.0.0.1:${port}`, concurrency: 1 },
   };
 }
@@ -156,6 +158,7 @@ function sidecarSection(gateway: string, directory: string) {
     capability: { file: join(directory, 'agent.capability') },
     localSecret: { file: join(directory, 'local.secret') },
     gateway,
+    service: { listen: 'unix:run/sign.sock', deadlineMillis: 10_000 },
     envoy: { listen: '127.0.0.1:0', concurrency: 1 },
   };
 }
