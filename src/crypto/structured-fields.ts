@@ -29,7 +29,7 @@ export function parseStringList(field: string): string[] {
 // Printable ASCII without quotes and backslashes, integers without leading zeros: such text is its own serialisation.
 const INPUT =
   /^([a-z*][a-z0-9_.*-]*)=(\(("[a-z0-9@_.-]+"(?: "[a-z0-9@_.-]+")*)?\)((?:;[a-z*][a-z0-9_.*-]*=(?:0|[1-9][0-9]{0,14}|"[ !#-[\]-~]*"))*))$/;
-const PARAMETER = /;([a-z*][a-z0-9_.*-]*)=(?:([0-9]+)|"([^"]*)")/g;
+const QUOTE = 0x22;
 
 /** Members that are no Inner List are left out. @throws when the field is no Dictionary. */
 export function parseSignatureInput(field: string): ReadonlyMap<string, SignatureInputMember> {
@@ -42,9 +42,15 @@ function parsePlainInput(field: string): ReadonlyMap<string, SignatureInputMembe
   const [, label = '', signatureParams = '', names, listed = ''] = match;
   const parameters = new Map<string, BareItem>();
   let count = 0;
-  for (const [, name = '', integer, text = ''] of listed.matchAll(PARAMETER)) {
-    parameters.set(name, integer === undefined ? text : Number(integer));
-    count++;
+  // The pattern has shown what stands here, so every part is found by its end.
+  for (let at = 0; at < listed.length; count++) {
+    const equals = listed.indexOf('=', at);
+    const quoted = listed.charCodeAt(equals + 1) === QUOTE;
+    const found = quoted ? listed.indexOf('"', equals + 2) : listed.indexOf(';', equals);
+    const end = found === -1 ? listed.length : found;
+    const name = listed.slice(at + 1, equals);
+    parameters.set(name, quoted ? listed.slice(equals + 2, end) : Number(listed.slice(equals + 1, end)));
+    at = quoted ? end + 1 : end;
   }
   // Of two equal names the last counts and serialises once (RFC 9651 section 4.2.3.2).
   if (parameters.size !== count) return undefined;

@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import type { NonceToKeep } from '../../checks/nonce/check-nonce.ts';
 import { NonceMemory } from '../../checks/nonce/nonce-memory.ts';
 import { StoreError } from './database.ts';
-import type { Batch, FromWriter, ToWriter } from './writer-protocol.ts';
+import { type FromWriter, LINE_END, type ToWriter, toLine } from './writer-protocol.ts';
 import type { WriterData } from './writer-thread.ts';
 
 export interface EmbeddedStoreSettings {
@@ -26,10 +26,7 @@ interface Waiting {
 }
 
 interface Gathering {
-  records: string[];
-  nonces: (string | null)[];
-  jkts: (string | null)[];
-  retainUntils: (number | null)[];
+  lines: string[];
   waiting: Waiting[];
 }
 
@@ -83,13 +80,10 @@ export class EmbeddedStore {
    */
   append(record: string, nonce: NonceToKeep | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      const { records, nonces, jkts, retainUntils, waiting } = this.#gathering;
+      const { lines, waiting } = this.#gathering;
       if (this.#failure !== undefined) return reject(this.#failure);
       if (waiting.length >= MOST_WAITING) return reject(new StoreError('the store is not keeping up'));
-      records.push(record);
-      nonces.push(nonce?.entry ?? null);
-      jkts.push(nonce?.jkt ?? null);
-      retainUntils.push(nonce?.retainUntil ?? null);
+      lines.push(toLine(record, nonce));
       waiting.push({ since: this.#settings.monotonic(), resolve, reject });
       if (waiting.length === 1 && this.#written === undefined) this.#writeSoon();
     });
@@ -115,8 +109,8 @@ export class EmbeddedStore {
 
   #write(): void {
     if (this.#written !== undefined || this.#gathering.waiting.length === 0 || this.#failure !== undefined) return;
-    const { waiting, ...rows } = this.#gathering;
-    const batch: Batch = { id: this.#nextId++, ...rows };
+    const { waiting, lines } = this.#gathering;
+    const batch = { id: this.#nextId++, lines: lines.join(LINE_END) };
     this.#written = { id: batch.id, waiting };
     this.#lastAt = this.#settings.monotonic();
     this.#lastSize = waiting.length;
@@ -158,5 +152,5 @@ export class EmbeddedStore {
 }
 
 function empty(): Gathering {
-  return { records: [], nonces: [], jkts: [], retainUntils: [], waiting: [] };
+  return { lines: [], waiting: [] };
 }

@@ -1,13 +1,26 @@
 // What the store's two threads say to each other: batches one way, acknowledgements the other.
 
-/** Parallel arrays, an element for each decision: one flat message costs less to pass on than an object for each. */
+import type { NonceToKeep } from '../../checks/nonce/check-nonce.ts';
+
+/** One text with a line for each decision: to pass on an object, or an array, for each costs several times as much. */
 export interface Batch {
   readonly id: number;
-  readonly records: readonly string[];
-  /** The nonce that the decision took, its key's thumbprint, and the end of its window in milliseconds since the epoch; or null. */
-  readonly nonces: readonly (string | null)[];
-  readonly jkts: readonly (string | null)[];
-  readonly retainUntils: readonly (number | null)[];
+  readonly lines: string;
+}
+
+/** Neither JSON nor base64url holds a tab or a line end as it stands. */
+const SEPARATOR = '\t';
+export const LINE_END = '\n';
+
+/** The decision's record, and the nonce that must be on disk with it. */
+export function toLine(record: string, nonce: NonceToKeep | undefined): string {
+  if (nonce === undefined) return `\t\t\t${record}`;
+  return `${nonce.entry}\t${nonce.jkt}\t${nonce.retainUntil}\t${record}`;
+}
+
+export function fromLine(line: string): { record: string; nonce: NonceToKeep | undefined } {
+  const [entry = '', jkt = '', retainUntil = '', record = ''] = line.split(SEPARATOR);
+  return { record, nonce: entry === '' ? undefined : { entry, jkt, retainUntil: Number(retainUntil) } };
 }
 
 export type ToWriter = { readonly batch: Batch } | { readonly close: true };
@@ -17,7 +30,7 @@ export interface LoadedNonces {
   readonly forgottenThrough: number;
   /** Seconds since the epoch at which the store was made. */
   readonly bornAt: number;
-  readonly nonces: readonly { readonly entry: string; readonly jkt: string; readonly retainUntil: number }[];
+  readonly nonces: readonly NonceToKeep[];
 }
 
 export type FromWriter =

@@ -5,7 +5,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import { lockStore, openDatabase } from './database.ts';
 import { advanceFloor, loadNonces } from './nonce-floor.ts';
-import type { Batch, FromWriter, ToWriter } from './writer-protocol.ts';
+import { type Batch, type FromWriter, fromLine, LINE_END, type ToWriter } from './writer-protocol.ts';
 
 export interface WriterData {
   readonly file: string;
@@ -41,11 +41,12 @@ function makeWriter(database: DatabaseSync): (batch: Batch) => void {
   const begin = database.prepare('BEGIN IMMEDIATE');
   const insert = database.prepare('INSERT INTO decisions (record, nonce, jkt, retain_until) VALUES (?, ?, ?, ?)');
   const commit = database.prepare('COMMIT');
-  return ({ id, records, nonces, jkts, retainUntils }) => {
+  return ({ id, lines }) => {
     try {
       begin.run();
-      for (let at = 0; at < records.length; at++) {
-        insert.run(records[at] ?? null, nonces[at] ?? null, jkts[at] ?? null, retainUntils[at] ?? null);
+      for (const line of lines.split(LINE_END)) {
+        const { record, nonce } = fromLine(line);
+        insert.run(record, nonce?.entry ?? null, nonce?.jkt ?? null, nonce?.retainUntil ?? null);
       }
       commit.run();
       say({ committed: id });
