@@ -4,18 +4,18 @@
 import type { InboundRequest } from '../request.ts';
 
 /** Derived components (RFC 9421 section 2.2). `@scheme` and `@target-uri` are not here: over clear text HTTP/2 the client chooses the scheme. */
-const DERIVED: Readonly<Record<string, (request: SignableRequest) => string>> = {
-  '@method': (request) => request.method,
-  '@authority': (request) => request.authority,
-  '@path': (request) => request.path,
-  '@query': (request) => request.query,
-  '@request-target': (request) => (request.query === '?' ? request.path : request.path + request.query),
-};
+const DERIVED: ReadonlyMap<string, (request: SignableRequest) => string> = new Map([
+  ['@method', ({ method }) => method],
+  ['@authority', ({ authority }) => authority],
+  ['@path', ({ path }) => path],
+  ['@query', ({ query }) => query],
+  ['@request-target', ({ path, query }) => (query === '?' ? path : path + query)],
+] satisfies [string, (request: SignableRequest) => string][]);
 
 export type SignableRequest = Pick<InboundRequest, 'method' | 'authority' | 'path' | 'query' | 'fields'>;
 
 export function isSupportedComponent(name: string): boolean {
-  return name.startsWith('@') ? Object.hasOwn(DERIVED, name) : true;
+  return name.startsWith('@') ? DERIVED.has(name) : true;
 }
 
 /**
@@ -38,7 +38,8 @@ export function signatureBase(
 }
 
 function componentValue(request: SignableRequest, name: string): string | undefined {
-  if (Object.hasOwn(DERIVED, name)) return DERIVED[name]?.(request);
+  const derived = DERIVED.get(name);
+  if (derived !== undefined) return derived(request);
   const lines = request.fields.get(name);
   return lines?.length === 1 ? lines[0] : undefined;
 }
