@@ -34,10 +34,11 @@ interface Gathering {
 const MOST_WAITING = 10_000;
 
 /**
- * While requests come together, batches are this many milliseconds apart: a sync and a message each way between the threads
- * cost as much CPU as verifying several signatures, whatever the size of the batch. A request that comes alone does not wait.
+ * After a batch of n decisions the next one is written n - 1 milliseconds later, at most this many: a sync and a message each
+ * way between the threads cost as much CPU as verifying several signatures, whatever the size of the batch. So a request that
+ * comes alone never waits, and the busier the gateway the more of them share the cost.
  */
-const APART_MILLIS = 6;
+const MOST_APART_MILLIS = 6;
 
 export class EmbeddedStore {
   readonly nonces: NonceMemory;
@@ -102,7 +103,8 @@ export class EmbeddedStore {
 
   /** Everything that this turn of the event loop decides shares a batch; under load, everything of the next milliseconds. */
   #writeSoon(): void {
-    const wait = this.#lastSize > 1 ? this.#lastAt + APART_MILLIS - this.#settings.monotonic() : 0;
+    const apart = Math.min(this.#lastSize - 1, MOST_APART_MILLIS);
+    const wait = this.#lastAt + apart - this.#settings.monotonic();
     if (wait >= 1) setTimeout(() => this.#write(), wait);
     else setImmediate(() => this.#write());
   }
