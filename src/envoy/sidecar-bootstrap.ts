@@ -1,5 +1,5 @@
 /**
- * The sidecar's Envoy next to the agent (PROFILE.md section 9): it takes the SDK's call on loopback, lets the service in its `sign`
+ * The sidecar's Envoy next to the agent (profile section 9): it takes the SDK's call on loopback, lets the service in its `sign`
  * role add the Agent-* and Signature headers, and hands the same method, path and body to the gateway.
  */
 import { type AuthorizationService, authorizationFilters, authorizationServiceCluster } from './authorization-filter.ts';

@@ -1,6 +1,6 @@
 /**
  * A cluster for one http or https URL: a provider, or the gateway as the sidecar sees it. Its upstream filters are the last to touch
- * a request, so here goes what must not leave (SECURITY.md 2.4 rows 40 and 49, PROFILE.md section 7) and here comes the credential.
+ * a request, so here goes what must not leave (profile section 7) and here comes the credential.
  */
 import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';

@@ -11,7 +11,7 @@ import type { WriterData } from './writer-thread.ts';
 
 export interface EmbeddedStoreSettings {
   readonly file: string;
-  /** A record that takes longer than this many milliseconds to become durable is an error (DESIGN: 200). */
+  /** A record that takes longer than this many milliseconds to become durable is an error. */
   readonly recordTimeoutMillis: number;
   readonly perKeyLimit: number;
   readonly windowMillis: number;
