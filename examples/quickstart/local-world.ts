@@ -4,7 +4,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +11,7 @@ import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { readRecords } from '../../src/cli/records.ts';
 import type { Algorithm } from '../../src/crypto/public-key.ts';
+import { freePort } from './free-port.ts';
 import { type LlmStandIn, type LlmStandInOptions, startLlmStandIn } from './llm-stand-in.ts';
 
 export interface WorldOptions {
@@ -221,14 +221,4 @@ async function writeSecret(file: string, secret: string): Promise<void> {
   await mkdir(join(file, '..'), { recursive: true });
   await writeFile(file, secret, { mode: 0o600 });
   await chmod(file, 0o600);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }

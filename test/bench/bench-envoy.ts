@@ -2,6 +2,7 @@
 // listener with other filters, and all route to the same upstream: a further listener that answers by itself, the cheapest there is.
 
 import { join } from 'node:path';
+import { freePort } from '../../examples/quickstart/free-port.ts';
 import { authorizationServiceCluster } from '../../src/envoy/authorization-filter.ts';
 import { credentialFile } from '../../src/envoy/credential-file.ts';
 import { type EnvoyConfig, extension } from '../../src/envoy/envoy-config.ts';
@@ -12,7 +13,6 @@ import type { RunningEnvoy } from '../../src/envoy/run-envoy.ts';
 import { startEnvoy } from '../../src/envoy/run-envoy.ts';
 import { GATEWAY_NAME } from './credentials.ts';
 import { providerKeyFile, serviceSocket } from './hermesbridge.ts';
-import { freePort } from './program.ts';
 
 export interface BenchEnvoySettings {
   readonly envoy: EnvoyLocation;

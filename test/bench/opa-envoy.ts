@@ -4,7 +4,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { freePort, type Program, startProgram, untilListening } from './program.ts';
+import { freePort } from '../../examples/quickstart/free-port.ts';
+import { type Program, startProgram, untilListening } from './program.ts';
 
 const POLICY = `package envoy.authz
 

@@ -8,9 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
+import { freePort } from '../../examples/quickstart/free-port.ts';
 import { hermesbridge, startWorld, type World } from '../../examples/quickstart/local-world.ts';
 import { contentDigest } from '../../src/crypto/content-digest.ts';
-import { endEnvoysUnder, envoysUnder, freePort, pidsOf, startProgram } from './program.ts';
+import { endEnvoysUnder, envoysUnder, pidsOf, startProgram } from './program.ts';
 import { chatSigner, type SignedRequest, send } from './signed-request.ts';
 
 const KILLS = Number(process.env.HERMESBRIDGE_KILLS ?? 10);

@@ -13,10 +13,11 @@ import { credentials } from '@grpc/grpc-js';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
+import { freePort } from '../../examples/quickstart/free-port.ts';
 import { GATEWAY_NAME, hermesbridge, PROVIDER_KEY, startWorld, type World } from '../../examples/quickstart/local-world.ts';
 import { type Certificates, makeCertificates } from '../envoy/certificates.ts';
 import { authorizationClient } from './authorization-client.ts';
-import { freePort, startProgram } from './program.ts';
+import { startProgram } from './program.ts';
 import { chatSigner, type SignedRequest, send } from './signed-request.ts';
 import { expectOnlyTheProvidersOwn, expectStreamed, readStream } from './streamed.ts';
 

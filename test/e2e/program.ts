@@ -1,7 +1,6 @@
 /** The program as its own process, for tests that look at how it starts, is signalled and ends; and the process list, for what it leaves. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
 export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -86,14 +85,4 @@ export async function endEnvoysUnder(directory: string): Promise<number> {
   for (const pid of pids) process.kill(pid, 'SIGKILL');
   while (envoysUnder(directory).length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
   return pids.length;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }

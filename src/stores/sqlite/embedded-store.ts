@@ -68,7 +68,11 @@ export class EmbeddedStore {
     const workerData: WriterData = { file: settings.file, windowMillis: settings.windowMillis };
     const worker = new Worker(new URL(`./writer-thread.${extension}`, import.meta.url), { workerData });
     const [message] = (await once(worker, 'message')) as [FromWriter];
-    if (!('ready' in message)) throw new StoreError('failed' in message ? message.failed : 'the store did not open');
+    if (!('ready' in message)) {
+      // Its lock and files go with the thread, so that whoever tries again is not refused by this attempt.
+      await worker.terminate();
+      throw new StoreError('failed' in message ? message.failed : 'the store did not open');
+    }
     const { forgottenThrough, bornAt } = message.ready;
     const nonces = new NonceMemory({ ...settings, forgottenThrough, bornAt });
     for (const { entry, jkt, retainUntil } of message.ready.nonces) nonces.load(entry, jkt, retainUntil);
