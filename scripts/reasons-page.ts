@@ -16,6 +16,7 @@ const ROWS: Readonly<Record<Reason, string>> = {
   'signature-key': '4',
   'chain-invalid': '5',
   'identity-unknown': '6',
+  'identity-unavailable': '5, 6',
   'signature-invalid': '7',
   'digest-mismatch': '8',
   'nonce-replayed': '9',

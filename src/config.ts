@@ -9,11 +9,13 @@ import { providersConfiguration } from './checks/capability/provider-routes.ts';
 import { chainConfiguration } from './checks/chain/check-chain.ts';
 import { nonceConfiguration } from './checks/nonce/check-nonce.ts';
 import { signatureConfiguration } from './checks/signature/signature-input.ts';
+import { controlConfiguration } from './control/configuration.ts';
 import { envoyConfiguration } from './envoy/envoy-configuration.ts';
 import { serviceConfiguration } from './ext-authz/grpc-server.ts';
 import { signerConfiguration } from './sign/configuration.ts';
 import { storeConfiguration } from './stores/sqlite/configuration.ts';
 import { trustConfiguration } from './trust/operators.ts';
+import { resolutionConfiguration } from './vault/configuration.ts';
 
 const maxRequestBytes = z
   .int()
@@ -34,6 +36,7 @@ const verify = z.strictObject({
       .describe('hosts, with their port if not the default one, that requests are sent to; `names` by default'),
   }),
   trust: trustConfiguration,
+  resolution: resolutionConfiguration.prefault({}).describe('how DID documents are found'),
   providers: providersConfiguration,
   signature: signatureConfiguration.prefault({}),
   chain: chainConfiguration.prefault({}),
@@ -54,6 +57,7 @@ export const configurationSchema = z
   .strictObject({
     verify: verify.optional().describe('the role of the gateway'),
     sign: sign.optional().describe("the role of the agent's sidecar"),
+    control: controlConfiguration.optional().describe('the role of the vault'),
     log: z
       .strictObject({
         level: z
@@ -63,10 +67,14 @@ export const configurationSchema = z
       })
       .prefault({}),
   })
-  .refine(({ verify, sign }) => verify !== undefined || sign !== undefined, 'needs a role: `verify`, `sign`, or both');
+  .refine(
+    ({ verify, sign, control }) => (verify ?? sign ?? control) !== undefined,
+    'needs a role: `verify`, `sign`, `control`, or several',
+  );
 
 export type Configuration = z.infer<typeof configurationSchema>;
 export type VerifyConfiguration = NonNullable<Configuration['verify']>;
+export type ControlConfiguration = NonNullable<Configuration['control']>;
 export type SignConfiguration = NonNullable<Configuration['sign']>;
 
 export interface LoadedConfiguration {

@@ -16,7 +16,7 @@ export async function decide(request: InboundRequest, checks: Checks): Promise<D
   const chain = await checks.chain(form.proof, claimed.proof);
   if (chain.denied) return refuse(chain, untrusted);
 
-  const identity = checks.identity(chain.proof);
+  const identity = await checks.identity(chain.proof);
   if (identity.denied) return refuse(identity, untrusted);
 
   const signature = await checks.signature(request, claimed.proof, chain.proof, identity.proof);

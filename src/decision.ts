@@ -68,8 +68,8 @@ const EVERY_CHECK = [
   'budget',
 ] as const satisfies readonly (keyof Clearance)[];
 
-export function refuse({ reason, detail, asked }: Denied, reached: Partial<Clearance>): Refusal {
-  return { effect: 'deny', reason, detail, asked, reached };
+export function refuse({ reason, detail, asked, cause }: Denied, reached: Partial<Clearance>): Refusal {
+  return { effect: 'deny', reason, detail, asked, reached, cause };
 }
 
 /** No conclusion was reached (profile section 4): denied, and nothing of the cause leaves the process. */

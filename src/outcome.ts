@@ -10,6 +10,8 @@ export interface Denied {
   readonly detail: string;
   /** What a verified request asked for and is not given, where that is why; for the record. */
   readonly asked?: AskedAccess;
+  /** What stood in the way inside, for the log and never for the caller. */
+  readonly cause?: unknown;
 }
 
 /** What a request asks for, in the words of a capability. */
@@ -31,6 +33,6 @@ export function passed<Proof>(proof: Proof): Passed<Proof> {
   return { denied: false, proof };
 }
 
-export function denied(reason: Reason, detail: string): Denied {
-  return { denied: true, reason, detail };
+export function denied(reason: Reason, detail: string, cause?: unknown): Denied {
+  return cause === undefined ? { denied: true, reason, detail } : { denied: true, reason, detail, cause };
 }

@@ -63,6 +63,12 @@ const entries = {
     remedy:
       'Run `hermesbridge did` on the client_id: the cnf.jwk must be its current key, and the operator must be its controller or be allowed to vouch for it (trust.operators[].vouchesForAgents).',
   },
+  'identity-unavailable': {
+    status: 503,
+    title: 'The DID of the agent or its operator cannot be resolved now',
+    remedy:
+      "The log line with this decision id says what failed: the DID's host is down, slow, or not to be reached under `resolution` (address ranges, CA, limits). Nothing was cached that may still be used.",
+  },
   'signature-invalid': {
     status: 401,
     title: 'The signature does not verify',

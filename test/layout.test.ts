@@ -64,11 +64,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   checks: ['trust', 'token', 'vault', 'crypto', 'request.ts', 'outcome.ts'],
   'decision.ts': ['checks', 'outcome.ts', 'reason.ts'],
   'decide.ts': ['checks', 'decision.ts', 'request.ts'],
-  audit: ['decision.ts', 'crypto', 'request.ts'],
+  audit: ['decision.ts', 'checks', 'crypto', 'request.ts'],
   // The sidecar builds what the checks take apart, out of the same constants.
   sign: ['checks', 'crypto', 'request.ts'],
+  // The operator's own keys and its client of a vault: what it publishes is what every verifier reads.
+  operator: ['token', 'vault', 'crypto'],
   // Stores implement the interfaces that checks declare.
-  stores: ['checks'],
+  stores: ['checks', 'vault'],
+  // The vault's API, which reads signatures as the gateway does.
+  control: ['checks', 'vault', 'crypto', 'request.ts'],
   'ext-authz': ['audit', 'checks', 'decide.ts', 'decision.ts', 'outcome.ts', 'reason.ts', 'request.ts', 'sign'],
   envoy: [],
 };
@@ -190,7 +194,7 @@ describe('proofs', () => {
   });
 
   test.each(branded)('%s is asserted only in %s, which declares it: a permit cannot be forged elsewhere', (name, owner) => {
-    const assertion = new RegExp(`\\bas\\s+(?:Readonly<\\s*)?${name}\\b|<${name}>\\s*[({]`);
+    const assertion = new RegExp(`\\bas\\s+(?:Readonly<\\s*)?${name}\\b|(?<!\\w)<${name}>\\s*[({]`);
     expect(files.filter((file) => file !== owner && assertion.test(code.get(file) ?? ''))).toEqual([]);
   });
 

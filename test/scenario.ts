@@ -20,7 +20,8 @@ import { signRequest } from '../src/sign/sign-request.ts';
 import { trustConfiguration, trustOperators } from '../src/trust/operators.ts';
 import { didJwkOf } from '../src/vault/did-jwk.ts';
 import { didKeyOf } from '../src/vault/did-key.ts';
-import { resolveDid } from '../src/vault/resolve-did.ts';
+import { selfDescribingResolver } from '../src/vault/resolver.ts';
+import { resolveSelfDescribing } from '../src/vault/self-describing-did.ts';
 import { keyOf } from './keys.ts';
 
 /** Milliseconds since the epoch at which every scenario begins: 2026-01-01T00:00:00Z. */
@@ -149,6 +150,7 @@ export function makeGateChecks({ operator, gateway }: Parsed, parties: Parties, 
   return makeChecks({
     gatewayNames: ['gateway.example'],
     operators: trustOperators(trustConfiguration.parse({ operators: [trusted] })),
+    resolver: selfDescribingResolver(),
     routes: { authorities: new Set(['gateway.example']), providers: new Map(providers) },
     signature,
     chain: { rootLifetimeDays: 90, cacheEntries: 100 },
@@ -208,7 +210,7 @@ export async function makeToken({ capability, agent }: Parsed, parties: Parties)
       $stranger: didKeyOf(keyOf('stranger').publicKey),
     }),
   );
-  const kid = resolveDid(operatorDid).verificationMethods[0]?.id;
+  const kid = resolveSelfDescribing(operatorDid).verificationMethods[0]?.id;
   const header = merged(
     { alg: operator.algorithm, typ: 'agent-cap+jwt', kid },
     substituted(capability.header, { $fragment: kid?.slice(kid.indexOf('#')) ?? '' }),

@@ -1,6 +1,8 @@
 // The record of a decision (profile section 8): JSON in JCS form (RFC 8785), so that its bytes can become a leaf of a log.
 // Members are written in lexicographic order; a test holds that to `canonicalize`. Prompts and completions are never in it.
 
+import type { VerifiedChain } from '../checks/chain/check-chain.ts';
+import type { KnownIdentity } from '../checks/identity/check-identity.ts';
 import { contentDigest } from '../crypto/content-digest.ts';
 import { type Decision, NOT_REQUIRED } from '../decision.ts';
 import { type InboundRequest, singleLine } from '../request.ts';
@@ -30,6 +32,7 @@ export function writeRecord(decision: Decision, request: InboundRequest | undefi
     content_digest: reached.body && request && request.body.length > 0 ? contentDigestOf(request) : undefined,
     decision_id: decisionId,
     detail: decision.effect === 'deny' ? decision.detail : undefined,
+    did_versions: agent && chain && didVersions(agent, chain),
     effect: decision.effect,
     jti: agent && chain && [chain.claims.jti],
     keyid: signature?.jkt,
@@ -49,6 +52,16 @@ export function writeRecord(decision: Decision, request: InboundRequest | undefi
     tools: access?.tools,
     v: RECORD_VERSION,
   });
+}
+
+/** Which version of each DID's history the keys were taken from, where its method has versions. */
+function didVersions({ agent, operator, agentVersion }: KnownIdentity, { operatorVersion }: VerifiedChain) {
+  const versions = [
+    agentVersion !== undefined && [agent, agentVersion],
+    operatorVersion !== undefined && [operator, operatorVersion],
+  ];
+  const known = versions.filter((version) => version !== false).sort(([a], [b]) => ((a ?? '') < (b ?? '') ? -1 : 1));
+  return known.length > 0 ? Object.fromEntries(known) : undefined;
 }
 
 function claimedFields(request: InboundRequest) {

@@ -1,6 +1,7 @@
 // The checks as one object that `decide` calls in order, wired to what each needs.
 
 import type { TrustedOperators } from '../trust/operators.ts';
+import type { DidResolver } from '../vault/resolver.ts';
 import { checkAttestation } from './attestation/check-attestation.ts';
 import { checkBudget } from './budget/check-budget.ts';
 import { checkCapability } from './capability/check-capability.ts';
@@ -8,7 +9,7 @@ import type { ProviderRoutes } from './capability/provider-routes.ts';
 import { type ChainConfiguration, makeChainCheck } from './chain/check-chain.ts';
 import { checkDigest } from './digest/check-digest.ts';
 import { checkForm } from './form/check-form.ts';
-import { checkIdentity } from './identity/check-identity.ts';
+import { makeIdentityCheck } from './identity/check-identity.ts';
 import { checkNonce, type NonceStore } from './nonce/check-nonce.ts';
 import { checkSignature } from './signature/check-signature.ts';
 import { checkSignatureInput, type SignatureConfiguration } from './signature/signature-input.ts';
@@ -16,6 +17,7 @@ import { checkSignatureInput, type SignatureConfiguration } from './signature/si
 export interface CheckSettings {
   readonly gatewayNames: readonly string[];
   readonly operators: TrustedOperators;
+  readonly resolver: DidResolver;
   readonly routes: ProviderRoutes;
   readonly signature: SignatureConfiguration;
   readonly chain: ChainConfiguration;
@@ -31,12 +33,13 @@ export function makeChecks(settings: CheckSettings) {
   const { signature, clock } = settings;
   const { clockSkewSeconds } = signature;
   const chain = makeChainCheck({ ...settings, clockSkewSeconds, configuration: settings.chain });
+  const identity = makeIdentityCheck(settings.resolver);
   const nonce = { store: settings.nonces, clockSkewSeconds, newDecisionId: settings.newDecisionId };
   return {
     form: checkForm,
     signatureInput: (form: Parameters<typeof checkSignatureInput>[0]) => checkSignatureInput(form, signature, clock()),
     chain: (form: Parameters<typeof chain>[0], claimed: Parameters<typeof chain>[1]) => chain(form, claimed, clock()),
-    identity: checkIdentity,
+    identity: (verified: Parameters<typeof identity>[0]) => identity(verified, clock()),
     signature: checkSignature,
     digest: checkDigest,
     nonce: (...proofs: NonceProofs) => checkNonce(...proofs, nonce),

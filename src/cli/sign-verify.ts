@@ -15,6 +15,7 @@ import { readSecret } from '../serve/secret.ts';
 import { assertVerify } from '../serve/start-verify.ts';
 import { signRequest } from '../sign/sign-request.ts';
 import { trustOperators } from '../trust/operators.ts';
+import { selfDescribingResolver } from '../vault/resolver.ts';
 import { asChecked, parseCapturedRequest, parseHeader } from './captured-request.ts';
 import { CommandError, collect, EXIT, type OutputOptions, print, readNamedFile, UsageError } from './output.ts';
 
@@ -122,6 +123,7 @@ async function verify(file: string, options: OutputOptions & { config?: string; 
   const checks = makeChecks({
     gatewayNames: role.gateway.names,
     operators: trustOperators(role.trust),
+    resolver: selfDescribingResolver(),
     routes: providerRoutes(role, apis),
     signature: role.signature,
     chain: role.chain,

@@ -33,8 +33,8 @@ export function makeVerifyAnswer({ checks, appendRecord, clock, log }: VerifySet
     await appendRecord(writeRecord(decision, request, decisionId, now), nonceToKeep(reached));
     if (decision.effect === 'deny') {
       const { reason, detail, cause } = decision;
-      if (cause === undefined) log.info({ decisionId, reason, agent: reached.signature && reached.identity?.agent }, 'denied');
-      else log.error({ decisionId, reason, err: cause }, 'no conclusion: denied');
+      if (reason === 'indeterminate') log.error({ decisionId, reason, err: cause }, 'no conclusion: denied');
+      else log.info({ decisionId, reason, agent: reached.signature && reached.identity?.agent, cause: messageOf(cause) }, 'denied');
       return encodeDeny(problem(reason, detail, decisionId, now));
     }
     const { clearance } = decision;
@@ -44,6 +44,10 @@ export function makeVerifyAnswer({ checks, appendRecord, clock, log }: VerifySet
       metadata: Buffer.concat([chainMetadata(clearance), metadataStruct({ decision_id: decisionId })]),
     });
   };
+}
+
+function messageOf(cause: unknown): string | undefined {
+  return cause instanceof Error ? cause.message : undefined;
 }
 
 async function conclude(parsed: Outcome<InboundRequest>, checks: Checks): Promise<Decision> {

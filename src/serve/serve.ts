@@ -2,6 +2,7 @@
 
 import { type Configuration, ConfigurationError, loadConfiguration } from '../config.ts';
 import type { RunningRole } from './running-role.ts';
+import { startControl } from './start-control.ts';
 import { startSign } from './start-sign.ts';
 import { type StartSettings, startVerify } from './start-verify.ts';
 
@@ -15,7 +16,11 @@ export interface RunningService {
 export async function startService(file: string, configuration: Configuration, settings: StartSettings): Promise<RunningService> {
   const roles: RunningRole[] = [];
   try {
-    if (configuration.verify !== undefined) roles.push(await startVerify(configuration.verify, settings));
+    // First, since a gateway in the same process reads its vault directly.
+    const control = configuration.control && (await startControl(configuration.control, settings));
+    if (control) roles.push(control);
+    const localVault = control && { localVault: control.vault };
+    if (configuration.verify !== undefined) roles.push(await startVerify(configuration.verify, { ...settings, ...localVault }));
     if (configuration.sign !== undefined) roles.push(await startSign(configuration.sign, settings));
   } catch (error) {
     await stopAll(roles);
@@ -34,5 +39,6 @@ export async function startService(file: string, configuration: Configuration, s
 }
 
 async function stopAll(roles: readonly RunningRole[]): Promise<void> {
-  await Promise.all(roles.map((role) => role.stop()));
+  // In reverse: a gateway is gone before the vault that it reads.
+  for (const role of roles.toReversed()) await role.stop();
 }

@@ -19,19 +19,26 @@ import { startGrpcServer } from '../ext-authz/grpc-server.ts';
 import { problem } from '../ext-authz/problem.ts';
 import { EmbeddedStore } from '../stores/sqlite/embedded-store.ts';
 import { trustOperators } from '../trust/operators.ts';
-import { UnknownDid } from '../vault/resolve-did.ts';
+import { findDidProblem } from '../vault/find-did-problem.ts';
+import type { DidResolver } from '../vault/resolver.ts';
 import { authorizationServiceOf, credentialPath } from './envoy-settings.ts';
 import { authoritiesOf, providerRoutes, upstreamOf } from './provider-routes.ts';
+import { type LocalVault, startResolution } from './resolution.ts';
 import type { RunningRole } from './running-role.ts';
 
 export interface StartSettings {
   readonly log: Logger;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
+  /** The vault of the control role, where it runs in this process too. */
+  readonly localVault?: LocalVault;
 }
 
 /** @throws {ConfigurationError}, {StoreError} or the error of the address: nothing is left running then. */
-export async function startVerify(configuration: VerifyConfiguration, { log, clock }: StartSettings): Promise<RunningRole> {
+export async function startVerify(
+  configuration: VerifyConfiguration,
+  { log, clock, localVault }: StartSettings,
+): Promise<RunningRole> {
   const apis = await loadProviders();
   // Everything that can be wrong is found before anything is opened.
   assertVerify(configuration, apis);
@@ -43,9 +50,19 @@ export async function startVerify(configuration: VerifyConfiguration, { log, clo
     windowMillis: (maxLifetimeSeconds + 2 * clockSkewSeconds) * 1000,
     monotonic: () => performance.now(),
   });
+  const opened: { stop(): Promise<void> }[] = [{ stop: () => store.close() }];
   try {
+    const resolution = await startResolution({
+      configuration: configuration.resolution,
+      seenFile: `${configuration.store.file}-logs`,
+      localVault,
+      log,
+      clock,
+    });
+    opened.push(resolution);
+    const { resolver } = resolution;
     let current = configuration;
-    let checks = checksFor(configuration, apis, store.nonces, clock);
+    let checks = checksFor(configuration, apis, store.nonces, resolver, clock);
     const answer = makeVerifyAnswer({
       checks: () => checks,
       appendRecord: (record, nonce) => store.append(record, nonce),
@@ -67,38 +84,53 @@ export async function startVerify(configuration: VerifyConfiguration, { log, clo
         const reloaded = next as VerifyConfiguration;
         assertVerify(reloaded, apis);
         assertReloadable(current, reloaded);
-        checks = checksFor(reloaded, apis, store.nonces, clock);
+        checks = checksFor(reloaded, apis, store.nonces, resolver, clock);
         current = reloaded;
       },
       prepareEnvoy: () => prepareGatewayEnvoy(current, apis, log),
       stop: async () => {
         await server.stop();
-        await store.close();
+        await stopAll(opened);
       },
     };
   } catch (error) {
-    await store.close();
+    await stopAll(opened);
     throw error;
   }
+}
+
+async function stopAll(opened: readonly { stop(): Promise<void> }[]): Promise<void> {
+  for (const { stop } of opened.toReversed()) await stop();
 }
 
 /** @throws {ConfigurationError} with what a schema cannot see. */
 export function assertVerify(configuration: VerifyConfiguration, apis: ReadonlyMap<string, ProviderApi>): void {
   const problems: string[] = [];
-  for (const find of [() => providerRoutes(configuration, apis), () => trustOperators(configuration.trust)]) {
-    try {
-      find();
-    } catch (error) {
-      if (error instanceof ConfigurationError) problems.push(...error.problems);
-      else if (error instanceof UnknownDid) problems.push(`verify.trust.operators: ${error.message}`);
-      else throw error;
-    }
+  try {
+    providerRoutes(configuration, apis);
+  } catch (error) {
+    if (error instanceof ConfigurationError) problems.push(...error.problems);
+    else throw error;
+  }
+  for (const { did } of configuration.trust.operators) {
+    const problem = findDidProblem(did, configuration.resolution.web);
+    if (problem !== undefined) problems.push(`verify.trust.operators: ${problem}`);
   }
   if (problems.length > 0) throw new ConfigurationError(problems);
 }
 
 /** What is bound or opened at start, or rendered into a running Envoy, cannot change under it. */
-const FIXED = ['service', 'store', 'nonce', 'signature', 'maxRequestBytes', 'envoy', 'providers', 'gateway'] as const;
+const FIXED = [
+  'service',
+  'store',
+  'nonce',
+  'signature',
+  'maxRequestBytes',
+  'envoy',
+  'providers',
+  'gateway',
+  'resolution',
+] as const;
 
 function assertReloadable(current: VerifyConfiguration, next: VerifyConfiguration): void {
   const changed = FIXED.filter((section) => !isDeepStrictEqual(current[section], next[section]));
@@ -110,11 +142,13 @@ function checksFor(
   configuration: VerifyConfiguration,
   apis: ReadonlyMap<string, ProviderApi>,
   nonces: NonceStore,
+  resolver: DidResolver,
   clock: () => number,
 ): Checks {
   return makeChecks({
     gatewayNames: configuration.gateway.names,
     operators: trustOperators(configuration.trust),
+    resolver,
     routes: providerRoutes(configuration, apis),
     signature: configuration.signature,
     chain: configuration.chain,

@@ -3,12 +3,13 @@
 import type { Configuration } from '../config.ts';
 import { type EnvoyLocation, locateEnvoy } from '../envoy/locate-envoy.ts';
 import { type RunningEnvoy, startEnvoy } from '../envoy/run-envoy.ts';
+import type { RunningRole } from './running-role.ts';
 import { startService } from './serve.ts';
 import type { StartSettings } from './start-verify.ts';
 
 export interface RunningPair {
   /** Where clients reach each role's Envoy, `http://HOST:PORT`. */
-  readonly urls: Readonly<Partial<Record<'verify' | 'sign', string>>>;
+  readonly urls: Readonly<Partial<Record<RunningRole['role'], string>>>;
   reload(): Promise<void>;
   /** Envoy first, so that no request finds its service gone. */
   stop(): Promise<void>;
@@ -25,7 +26,7 @@ export async function startPair(file: string, configuration: Configuration, sett
   const envoy = settings.envoy ?? (await locateEnvoy(settings.onProgress && { onProgress: settings.onProgress }));
   const service = await startService(file, configuration, settings);
   const envoys: { running: RunningEnvoy; close(): Promise<void> }[] = [];
-  const urls: Partial<Record<'verify' | 'sign', string>> = {};
+  const urls: Partial<Record<RunningRole['role'], string>> = {};
   const stop = async () => {
     await Promise.all(envoys.map(({ running }) => running.stop()));
     await Promise.all(envoys.map(({ close }) => close()));
@@ -33,8 +34,9 @@ export async function startPair(file: string, configuration: Configuration, sett
   };
   try {
     for (const running of service.roles) {
-      const section = configuration[running.role];
-      if (section === undefined) continue;
+      if (running.role === 'control') urls.control = running.address;
+      const section = running.role === 'control' ? undefined : configuration[running.role];
+      if (section === undefined || running.prepareEnvoy === undefined) continue;
       const { bootstrap, close } = await running.prepareEnvoy();
       const started = await startEnvoy({
         bootstrap,

@@ -1,9 +1,8 @@
 // The operators whose roots this gateway believes (profile section 3), by DID, each with what it may do at most.
 
 import { z } from 'zod';
-import type { PublicKey } from '../crypto/public-key.ts';
 import { type AuthorizationDetails, authorizationDetailsSchema } from '../token/authorization-details.ts';
-import { resolveDid } from '../vault/resolve-did.ts';
+import type { DidDocument, VerificationMethod } from '../vault/did-document.ts';
 
 export const trustConfiguration = z.strictObject({
   operators: z
@@ -29,22 +28,22 @@ export interface TrustedOperator {
   readonly did: string;
   readonly vouchesForAgents: boolean;
   readonly ceiling: AuthorizationDetails | undefined;
-  /** `assertionMethod` keys by what a token's `kid` names: the DID URL, or its fragment relative to `iss` (DID Core section 3.2.2). */
-  readonly assertionKeys: ReadonlyMap<string, PublicKey>;
 }
 
 export type TrustedOperators = ReadonlyMap<string, TrustedOperator>;
 
-/** @throws {UnknownDid} for a DID that does not resolve, with the DID in its message. */
-export function trustOperators(configuration: TrustConfiguration): TrustedOperators {
-  return new Map(
-    configuration.operators.map(({ did, vouchesForAgents, ceiling }) => {
-      const assertionKeys = new Map<string, PublicKey>();
-      for (const method of resolveDid(did).verificationMethods) {
-        if (!method.purposes.includes('assertionMethod')) continue;
-        assertionKeys.set(method.id, method.key).set(method.id.slice(did.length), method.key);
-      }
-      return [did, { did, vouchesForAgents, ceiling, assertionKeys }];
-    }),
+export function trustOperators({ operators }: TrustConfiguration): TrustedOperators {
+  return new Map(operators.map(({ did, vouchesForAgents, ceiling }) => [did, { did, vouchesForAgents, ceiling }]));
+}
+
+/**
+ * The key that a token's `kid` names: the DID URL of an `assertionMethod`, or its fragment relative to `iss` (DID Core section 3.2.2).
+ * @param now milliseconds since the epoch
+ */
+export function findAssertionKey(document: DidDocument, kid: string, now: number): VerificationMethod | undefined {
+  const id = kid.startsWith('#') ? `${document.did}${kid}` : kid;
+  return document.verificationMethods.find(
+    (method) =>
+      method.id === id && method.purposes.includes('assertionMethod') && (method.expires === undefined || now < method.expires),
   );
 }

@@ -13,6 +13,7 @@ import { makeVerifyAnswer } from '../../src/ext-authz/answer-verify.ts';
 import { makeCheckHandler } from '../../src/ext-authz/authorization-service.ts';
 import { EmbeddedStore } from '../../src/stores/sqlite/embedded-store.ts';
 import { trustOperators } from '../../src/trust/operators.ts';
+import { selfDescribingResolver } from '../../src/vault/resolver.ts';
 import type { Holder } from './attacker.ts';
 import type { WireRequest } from './raw-http.ts';
 
@@ -63,6 +64,7 @@ export async function openGate(settings: GateSettings): Promise<Gate> {
   const made = makeChecks({
     gatewayNames: ['gateway.local'],
     operators: trustOperators({ operators: [{ did: operator.did, vouchesForAgents: true }] }),
+    resolver: selfDescribingResolver(),
     routes: { authorities: new Set(['gateway.local']), providers },
     signature: { maxLifetimeSeconds: 60, clockSkewSeconds: 30 },
     chain: { rootLifetimeDays: 90, cacheEntries: 1000 },

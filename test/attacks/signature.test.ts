@@ -4,7 +4,7 @@ import { createHmac } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { importPublicJwk } from '../../src/crypto/public-key.ts';
-import { resolveDid } from '../../src/vault/resolve-did.ts';
+import { resolveSelfDescribing } from '../../src/vault/self-describing-did.ts';
 import {
   ALWAYS,
   CHAT,
@@ -528,7 +528,7 @@ describe('A: the signature', () => {
     test.each(points)('%s is no key', (hex) => {
       const x = Buffer.from(hex, 'hex').toString('base64url');
       expect(() => importPublicJwk({ kty: 'OKP', crv: 'Ed25519', x })).toThrow(/Ed25519/);
-      expect(() => resolveDid(didKeyOf(Buffer.from(hex, 'hex')))).toThrow();
+      expect(() => resolveSelfDescribing(didKeyOf(Buffer.from(hex, 'hex')))).toThrow();
     });
 
     test('a capability bound to the identity point, with the signature that verifies everything', async () => {

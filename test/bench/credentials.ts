@@ -5,7 +5,7 @@ import { CompactSign } from 'jose';
 import { exportPrivateJwk, generatePrivateKey } from '../../src/crypto/private-key.ts';
 import { issueRootToken } from '../../src/token/issue-root.ts';
 import { didKeyOf } from '../../src/vault/did-key.ts';
-import { resolveDid } from '../../src/vault/resolve-did.ts';
+import { resolveSelfDescribing } from '../../src/vault/self-describing-did.ts';
 
 export const GATEWAY_NAME = 'gateway.local';
 export const CHAT_PATH = '/openai/v1/chat/completions';
@@ -31,7 +31,7 @@ export async function makeCredentials(): Promise<BenchCredentials> {
   const capability = await issueRootToken({
     operatorKey,
     operator: operatorDid,
-    operatorKeyId: resolveDid(operatorDid).verificationMethods[0]?.id ?? '',
+    operatorKeyId: resolveSelfDescribing(operatorDid).verificationMethods[0]?.id ?? '',
     agent: didKeyOf(agentKey.publicKey),
     agentKey: agentKey.publicKey,
     agentAlgorithm: 'Ed25519',

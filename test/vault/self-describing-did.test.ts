@@ -4,9 +4,10 @@ import { createPublicKey } from 'node:crypto';
 import { base58 } from '@scure/base';
 import { describe, expect, test } from 'vitest';
 import { ALGORITHMS } from '../../src/crypto/public-key.ts';
+import { UnknownDid } from '../../src/vault/did-document.ts';
 import { didJwkOf } from '../../src/vault/did-jwk.ts';
 import { didKeyOf } from '../../src/vault/did-key.ts';
-import { resolveDid, UnknownDid } from '../../src/vault/resolve-did.ts';
+import { resolveSelfDescribing } from '../../src/vault/self-describing-did.ts';
 import { keyOf } from '../keys.ts';
 
 const bytesOf = (did: string) => Buffer.from(base58.decode(did.slice('did:key:z'.length)));
@@ -18,7 +19,7 @@ describe.each(ALGORITHMS)('a key for %s', (algorithm) => {
 
   test('as did:key resolves to itself, for invoking and for asserting, and names no controller', () => {
     const did = didKeyOf(publicKey);
-    const document = resolveDid(did);
+    const document = resolveSelfDescribing(did);
     expect(document).toMatchObject({ did, controller: undefined });
     expect(document.verificationMethods).toHaveLength(1);
     expect(document.verificationMethods[0]).toMatchObject({
@@ -30,7 +31,7 @@ describe.each(ALGORITHMS)('a key for %s', (algorithm) => {
 
   test('as did:jwk resolves to itself with its algorithm', () => {
     const did = didJwkOf(publicKey);
-    const [method] = resolveDid(did).verificationMethods;
+    const [method] = resolveSelfDescribing(did).verificationMethods;
     expect(method).toMatchObject({ id: `${did}#0` });
     expect(method?.key.jkt).toBe(publicKey.jkt);
     expect(method?.key.algorithms).toEqual([algorithm]);
@@ -42,7 +43,7 @@ test.each([
   ['did:key:z6MkiTBz1ymuepAQ4HEHYSF1H8quG5GLVVQR3djdX3mDooWp', 'O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik'],
   ['did:key:zDnaerx9CtbPJ1q36T5Ln5wYt3MQYeGRG5ehnPAmxcf5mDZpv', 'igrFmi0whuihKnj9R3Om1SoMph72wUGeFaBbzG2vzns'],
 ])('%s is the key that its specification says', (did, x) => {
-  const key = resolveDid(did).verificationMethods[0]?.key;
+  const key = resolveSelfDescribing(did).verificationMethods[0]?.key;
   expect(key?.jwk.x).toBe(x);
   expect(key && didKeyOf(key)).toBe(did);
 });
@@ -83,16 +84,16 @@ describe('did:key that is unknown', () => {
     ['an identifier too long to decode in time', `did:key:z${'2'.repeat(100_000)}`],
     ['an empty identifier', 'did:key:'],
   ])('%s', (_, did) => {
-    expect(() => resolveDid(did)).toThrow(UnknownDid);
+    expect(() => resolveSelfDescribing(did)).toThrow(UnknownDid);
   });
 
   test('an RSA key in DER that is not canonical, or has a byte behind it', () => {
     const der = Buffer.from(createPublicKey(keyOf('a', 'PS512').keyObject).export({ format: 'der', type: 'pkcs1' }));
     const rsa = Buffer.of(0x85, 0x24);
-    expect(resolveDid(didOf(rsa, der)).verificationMethods).toHaveLength(1);
+    expect(resolveSelfDescribing(didOf(rsa, der)).verificationMethods).toHaveLength(1);
     const longLength = Buffer.concat([der.subarray(0, 1), Buffer.of(0x83, 0x00), der.subarray(2)]);
     for (const other of [longLength, Buffer.concat([der, Buffer.of(0)])]) {
-      expect(() => resolveDid(didOf(rsa, other))).toThrow('canonical DER');
+      expect(() => resolveSelfDescribing(didOf(rsa, other))).toThrow('canonical DER');
     }
   });
 
@@ -103,7 +104,7 @@ describe('did:key that is unknown', () => {
     n[5] = (n[5] ?? 0) | 0x80;
     const body = Buffer.concat([n, Buffer.from('0203010001', 'hex')]);
     const weak = Buffer.concat([Buffer.from('3082', 'hex'), Buffer.of(body.length >> 8, body.length & 0xff), body]);
-    expect(() => resolveDid(didOf(Buffer.of(0x85, 0x24), weak))).toThrow('too weak');
+    expect(() => resolveSelfDescribing(didOf(Buffer.of(0x85, 0x24), weak))).toThrow('too weak');
   });
 });
 
@@ -121,7 +122,7 @@ describe('did:jwk that is unknown', () => {
     ['more than 4 KiB', jwkDid({ ...jwk, kid: 'x'.repeat(5000) })],
     ['a fragment', `${jwkDid(jwk)}#0`],
   ])('%s', (_, did) => {
-    expect(() => resolveDid(did)).toThrow(UnknownDid);
+    expect(() => resolveSelfDescribing(did)).toThrow(UnknownDid);
   });
 });
 
@@ -135,5 +136,5 @@ test.each([
   'did::',
   'urn:uuid:1',
 ])('"%s" is of no method that is accepted', (did) => {
-  expect(() => resolveDid(did)).toThrow(UnknownDid);
+  expect(() => resolveSelfDescribing(did)).toThrow(UnknownDid);
 });

@@ -6,7 +6,8 @@ import { importPublicJwk } from '../../src/crypto/public-key.ts';
 import { jwkThumbprint, type PublicJwk } from '../../src/crypto/thumbprint.ts';
 import { verifySignature } from '../../src/crypto/verify-signature.ts';
 import { parseRootToken, TokenError } from '../../src/token/capability-token.ts';
-import { resolveDid, UnknownDid } from '../../src/vault/resolve-did.ts';
+import { UnknownDid } from '../../src/vault/did-document.ts';
+import { resolveSelfDescribing } from '../../src/vault/self-describing-did.ts';
 import { describeShared, readShared } from './vectors.ts';
 
 describeShared('did:key and did:jwk', () => {
@@ -17,8 +18,8 @@ describeShared('did:key and did:jwk', () => {
     '%s is %s %s',
     (_, verdict, __, did, jwk) => {
       // `policy`: a key whose use is encryption, which may not sign here.
-      if (verdict !== 'valid') expect(() => resolveDid(did)).toThrow(UnknownDid);
-      else expect(resolveDid(did).verificationMethods[0]?.key.jwk).toEqual(jwk);
+      if (verdict !== 'valid') expect(() => resolveSelfDescribing(did)).toThrow(UnknownDid);
+      else expect(resolveSelfDescribing(did).verificationMethods[0]?.key.jwk).toEqual(jwk);
     },
   );
 
@@ -26,18 +27,18 @@ describeShared('did:key and did:jwk', () => {
 
   test('the specification’s did:jwk of a P-256 key', () => {
     const { kty, crv, x, y } = p256?.jwk ?? {};
-    expect(resolveDid(p256?.did ?? '').verificationMethods[0]?.key.jwk).toEqual({ kty, crv, x, y });
+    expect(resolveSelfDescribing(p256?.did ?? '').verificationMethods[0]?.key.jwk).toEqual({ kty, crv, x, y });
   });
 
   test('the specification’s did:jwk of an X25519 key is refused, since it cannot sign', () => {
-    expect(() => resolveDid(x25519?.did ?? '')).toThrow(UnknownDid);
+    expect(() => resolveSelfDescribing(x25519?.did ?? '')).toThrow(UnknownDid);
   });
 
   const didsIn = (file: string) =>
     Object.keys(readShared<Record<string, unknown>>(`did/key/${file}.json`)).filter((name) => name.startsWith('did:'));
 
   test.each(didsIn('ed25519-x25519'))('%s resolves', (did) => {
-    expect(resolveDid(did).verificationMethods[0]?.key.algorithms).toEqual(['Ed25519']);
+    expect(resolveSelfDescribing(did).verificationMethods[0]?.key.algorithms).toEqual(['Ed25519']);
   });
 
   interface CurveEntry {
@@ -48,7 +49,7 @@ describeShared('did:key and did:jwk', () => {
   test.each(curves.filter(([did]) => did.startsWith('did:key:zDn')))(
     '%s is the P-256 key that its document says',
     (did, entry) => {
-      const { jwk } = resolveDid(did).verificationMethods[0]?.key ?? {};
+      const { jwk } = resolveSelfDescribing(did).verificationMethods[0]?.key ?? {};
       expect(jwk?.crv).toBe('P-256');
       const said = entry.verificationMethod?.publicKeyJwk;
       if (said !== undefined) expect(jwk).toEqual({ kty: said.kty, crv: said.crv, x: said.x, y: said.y });
@@ -64,7 +65,7 @@ describeShared('did:key and did:jwk', () => {
     ]),
     ...didsIn('rsa').map((did) => ['RSA of 2048 bits', did]),
   ])('a key that the profile does not have is refused: %s', (_, did) => {
-    expect(() => resolveDid(did ?? '')).toThrow(UnknownDid);
+    expect(() => resolveSelfDescribing(did ?? '')).toThrow(UnknownDid);
   });
 });
 

@@ -7,6 +7,7 @@ import { NonceMemory } from '../../src/checks/nonce/nonce-memory.ts';
 import { type Algorithm, importPublicJwk } from '../../src/crypto/public-key.ts';
 import { verifySignature } from '../../src/crypto/verify-signature.ts';
 import { trustConfiguration, trustOperators } from '../../src/trust/operators.ts';
+import { selfDescribingResolver } from '../../src/vault/resolver.ts';
 import { arrive } from '../scenario.ts';
 import { readOwn } from './vectors.ts';
 
@@ -50,6 +51,7 @@ test.each(readOwn<RequestVector[]>('requests.json').map((vector) => [vector.name
     const checks = makeChecks({
       gatewayNames: ['gateway.example'],
       operators: trustOperators(trustConfiguration.parse({ operators: [{ did: operator, vouchesForAgents: true }] })),
+      resolver: selfDescribingResolver(),
       routes: {
         authorities: new Set(['gateway.example']),
         providers: new Map(api ? [['openai', { name: 'openai', api, aliases: new Map() }]] : []),

@@ -9,7 +9,9 @@ import type { Algorithm, PublicKey } from '../../crypto/public-key.ts';
 import { denied, type Outcome, passed } from '../../outcome.ts';
 import type { AuthorizationDetails } from '../../token/authorization-details.ts';
 import { parseRootToken, type RootClaims, TokenError, type UntrustedToken } from '../../token/capability-token.ts';
-import type { TrustedOperator, TrustedOperators } from '../../trust/operators.ts';
+import { findAssertionKey, type TrustedOperator, type TrustedOperators } from '../../trust/operators.ts';
+import { type DidDocument, UnavailableDid, UnknownDid } from '../../vault/did-document.ts';
+import type { DidResolver } from '../../vault/resolver.ts';
 import type { WellFormedRequest } from '../form/check-form.ts';
 import type { ClaimedSignature } from '../signature/signature-input.ts';
 
@@ -25,6 +27,8 @@ declare const verified: unique symbol;
 export interface VerifiedChain {
   readonly [verified]: true;
   readonly operator: TrustedOperator;
+  /** The version of the operator's DID log that its key stands in; `undefined` for a method without versions. */
+  readonly operatorVersion: string | undefined;
   readonly agent: string;
   readonly claims: RootClaims;
   readonly details: AuthorizationDetails;
@@ -37,6 +41,7 @@ export interface VerifiedChain {
 
 export interface ChainCheckSettings {
   readonly operators: TrustedOperators;
+  readonly resolver: DidResolver;
   /** This gateway's names, one of which must be in `aud`. */
   readonly gatewayNames: readonly string[];
   readonly clockSkewSeconds: number;
@@ -49,24 +54,38 @@ export type ChainCheck = (
   now: number,
 ) => Promise<Outcome<VerifiedChain>>;
 
+/** A chain that verified, and what has to be as it was for that to be so still. */
+interface Kept {
+  readonly chain: VerifiedChain;
+  readonly issuer: DidDocument;
+  /** Milliseconds since the epoch at which the issuer's key runs out. */
+  readonly until: number;
+}
+
 export function makeChainCheck(settings: ChainCheckSettings): ChainCheck {
-  const kept = new Map<string, VerifiedChain>();
+  const kept = new Map<string, Kept>();
   return async (wellFormed, claimed, now) => {
     const field = wellFormed.untrustedCapabilityField;
-    let chain = kept.get(field);
-    if (chain === undefined) {
-      const outcome = await verifyChain(wellFormed.untrustedTokens, claimed, settings);
+    const before = kept.get(field);
+    if (before !== undefined && claimed.keyid !== before.chain.key.jkt) return wrongKey();
+    let chain: VerifiedChain;
+    if (before !== undefined && settings.resolver.current(before.chain.operator.did) === before.issuer && now < before.until) {
+      chain = before.chain;
+    } else {
+      // Seen for the first time, or its issuer's keys are not what they were.
+      const outcome = await verifyChain(wellFormed.untrustedTokens, claimed, settings, now);
+      kept.delete(field);
       if (outcome.denied) return outcome;
-      chain = outcome.proof;
       if (kept.size >= settings.configuration.cacheEntries) forgetOldest(kept);
-      if (settings.configuration.cacheEntries > 0) kept.set(ownCopy(field), chain);
-    } else if (claimed.keyid !== chain.key.jkt) return wrongKey();
+      if (settings.configuration.cacheEntries > 0) kept.set(ownCopy(field), outcome.proof);
+      chain = outcome.proof.chain;
+    }
     const untimely = findUntimely(chain.claims, settings, now);
     return untimely === undefined ? passed(chain) : denied('chain-invalid', untimely);
   };
 }
 
-function forgetOldest(kept: Map<string, VerifiedChain>): void {
+function forgetOldest(kept: Map<string, Kept>): void {
   for (const key of kept.keys()) {
     kept.delete(key);
     return;
@@ -86,7 +105,8 @@ async function verifyChain(
   tokens: readonly [string, ...string[]],
   claimed: ClaimedSignature,
   settings: ChainCheckSettings,
-): Promise<Outcome<VerifiedChain>> {
+  now: number,
+): Promise<Outcome<Kept>> {
   if (tokens.length > 1) return denied('chain-invalid', 'Links are not accepted by this gateway yet: send the root token alone.');
   let token: UntrustedToken;
   try {
@@ -101,24 +121,43 @@ async function verifyChain(
   const claims = token.untrustedClaims;
   const [details] = claims.authorization_details;
   const operator = settings.operators.get(claims.iss);
-  const key = operator?.assertionKeys.get(token.header.kid);
-  // One answer for all of it: whom a gateway trusts is not for strangers to find out by asking.
-  if (
-    operator === undefined ||
-    claims.sub !== claims.iss ||
-    key?.algorithms.includes(token.header.alg) !== true ||
-    !(await verifies(token, key))
-  ) {
-    return denied('chain-invalid', 'The root token does not verify under a key of an operator that this gateway trusts.');
+  if (operator === undefined || claims.sub !== claims.iss) return unknownIssuer();
+  let issuer: DidDocument;
+  try {
+    issuer = await findIssuer(settings.resolver, token, now);
+  } catch (error) {
+    if (error instanceof UnknownDid) return unknownIssuer(error);
+    if (error instanceof UnavailableDid)
+      return denied('identity-unavailable', 'The DID of the operator cannot be resolved now.', error);
+    throw error;
   }
+  const method = findAssertionKey(issuer, token.header.kid, now);
+  if (method?.key.algorithms.includes(token.header.alg) !== true || !(await verifies(token, method.key))) return unknownIssuer();
   if (details === undefined || !audienceIncludes(claims.aud, settings.gatewayNames)) {
     return denied('chain-invalid', 'The root token is not for this gateway.');
   }
-  const chain = { operator, agent: claims.client_id, claims, details, key: token.untrustedKey, algorithm: token.algorithm };
-  return passed({
-    ...chain,
+  const chain = {
+    operator,
+    operatorVersion: issuer.versionId,
+    agent: claims.client_id,
+    claims,
+    details,
+    key: token.untrustedKey,
+    algorithm: token.algorithm,
     tokenHashes: tokens.map((compact) => hash('sha256', compact, 'base64url')),
-  } as unknown as VerifiedChain);
+  } as unknown as VerifiedChain;
+  return passed({ chain, issuer, until: method.expires ?? Number.POSITIVE_INFINITY });
+}
+
+/** One answer for all of it: whom a gateway trusts is not for strangers to find out by asking. */
+function unknownIssuer(cause?: unknown) {
+  return denied('chain-invalid', 'The root token does not verify under a key of an operator that this gateway trusts.', cause);
+}
+
+/** The issuer's document; a newer one where the key is not in this one, since it may have been published just now. */
+async function findIssuer(resolver: DidResolver, token: UntrustedToken, now: number): Promise<DidDocument> {
+  const document = await resolver.current(token.untrustedClaims.iss);
+  return findAssertionKey(document, token.header.kid, now) === undefined ? resolver.newer(document) : document;
 }
 
 async function verifies(token: UntrustedToken, key: PublicKey): Promise<boolean> {

@@ -1,7 +1,8 @@
 // Row 6 of profile section 4: the agent is who the root says it is, by a current key of its DID, under this operator.
 
-import { denied, type Outcome, passed } from '../../outcome.ts';
-import { type DidDocument, resolveDid, UnknownDid } from '../../vault/resolve-did.ts';
+import { type Denied, denied, type Outcome, passed } from '../../outcome.ts';
+import { type DidDocument, UnavailableDid, UnknownDid } from '../../vault/did-document.ts';
+import type { DidResolver } from '../../vault/resolver.ts';
 import type { VerifiedChain } from '../chain/check-chain.ts';
 
 declare const proven: unique symbol;
@@ -10,34 +11,60 @@ export interface KnownIdentity {
   readonly [proven]: true;
   readonly agent: string;
   readonly operator: string;
+  /** The version of the agent's DID log that its key stands in; `undefined` for a method without versions. */
+  readonly agentVersion: string | undefined;
 }
 
-// The methods resolved so far never change, so what was found for a verified chain stays found.
-const known = new WeakMap<VerifiedChain, Outcome<KnownIdentity>>();
+export type IdentityCheck = (chain: VerifiedChain, now: number) => Outcome<KnownIdentity> | Promise<Outcome<KnownIdentity>>;
 
-export function checkIdentity(chain: VerifiedChain): Outcome<KnownIdentity> {
-  let outcome = known.get(chain);
-  if (outcome === undefined) {
-    outcome = identify(chain);
-    known.set(chain, outcome);
-  }
-  return outcome;
+interface Known {
+  readonly document: DidDocument;
+  /** Milliseconds since the epoch. */
+  readonly until: number;
+  readonly outcome: Outcome<KnownIdentity>;
 }
 
-function identify(chain: VerifiedChain): Outcome<KnownIdentity> {
-  let document: DidDocument;
-  try {
-    document = resolveDid(chain.agent);
-  } catch (error) {
-    if (error instanceof UnknownDid) return denied('identity-unknown', "The agent's DID is not known here.");
-    throw error;
+export function makeIdentityCheck(resolver: DidResolver): IdentityCheck {
+  // What was found for a verified chain holds as long as the document is the same one, and the key has not run out.
+  const known = new WeakMap<VerifiedChain, Known>();
+
+  return (chain, now) => {
+    const document = resolver.current(chain.agent);
+    if (document instanceof Promise) return document.then((found) => identify(chain, found, now), asDenied);
+    const before = known.get(chain);
+    return before?.document === document && now < before.until ? before.outcome : identify(chain, document, now).catch(asDenied);
+  };
+
+  async function identify(chain: VerifiedChain, document: DidDocument, now: number): Promise<Outcome<KnownIdentity>> {
+    const key = findKey(chain, document, now);
+    if (key === undefined) {
+      const newer = await resolver.newer(document);
+      if (newer !== document) return identify(chain, newer, now);
+      return denied('identity-unknown', "The cnf.jwk is not a current key of the agent's DID.");
+    }
+    const controlled =
+      document.controller === undefined ? chain.operator.vouchesForAgents : document.controller.includes(chain.operator.did);
+    if (!controlled) return denied('identity-unknown', 'The operator does not control this agent and may not vouch for it.');
+    const outcome = passed({
+      agent: chain.agent,
+      operator: chain.operator.did,
+      agentVersion: document.versionId,
+    } as KnownIdentity);
+    known.set(chain, { document, until: key.expires ?? Number.POSITIVE_INFINITY, outcome });
+    return outcome;
   }
-  const bound = document.verificationMethods.some(
-    ({ key, purposes }) => purposes.includes('capabilityInvocation') && key.jkt === chain.key.jkt,
+}
+
+function findKey(chain: VerifiedChain, { verificationMethods }: DidDocument, now: number) {
+  return verificationMethods.find(
+    ({ key, purposes, expires }) =>
+      purposes.includes('capabilityInvocation') && key.jkt === chain.key.jkt && (expires === undefined || now < expires),
   );
-  if (!bound) return denied('identity-unknown', "The cnf.jwk is not a current key of the agent's DID.");
-  const controlled =
-    document.controller === undefined ? chain.operator.vouchesForAgents : document.controller.includes(chain.operator.did);
-  if (!controlled) return denied('identity-unknown', 'The operator does not control this agent and may not vouch for it.');
-  return passed({ agent: chain.agent, operator: chain.operator.did } as KnownIdentity);
+}
+
+function asDenied(error: unknown): Denied {
+  // Whether the DID does not exist, or its history is broken, is for the log and not for the caller.
+  if (error instanceof UnknownDid) return denied('identity-unknown', "The agent's DID is not known here.", error);
+  if (error instanceof UnavailableDid) return denied('identity-unavailable', "The agent's DID cannot be resolved now.", error);
+  throw error;
 }

@@ -1,5 +1,6 @@
 // Rows 3 and 4 of profile section 4: one signature tagged `agent-cap`, its coverage, its parameters and its time window.
-// Still unverified: all of this is what the sender claims to have signed.
+// Still unverified: all of this is what the sender claims to have signed. The vault reads the signatures of its writes here too,
+// with a tag and a coverage of its own.
 
 import { z } from 'zod';
 import { isSupportedComponent } from '../../crypto/signature-base.ts';
@@ -30,6 +31,24 @@ export const COVERED_WHEN_PRESENT = [
   'x-http-method',
   'x-method-override',
 ];
+
+/** What is asked of a signature, by what it is for. */
+export interface SignatureProfile {
+  /** Its `tag`: a signature made for one purpose is none for another. */
+  readonly tag: string;
+  /** Names of components. */
+  readonly alwaysCovered: readonly string[];
+  readonly coveredWithContent: readonly string[];
+  readonly coveredWhenPresent: readonly string[];
+}
+
+const AGENT_CAP: SignatureProfile = {
+  tag: SIGNATURE_TAG,
+  alwaysCovered: ALWAYS_COVERED,
+  coveredWithContent: COVERED_WITH_CONTENT,
+  coveredWhenPresent: COVERED_WHEN_PRESENT,
+};
+
 const MOST_COMPONENTS = 64;
 /** At least 128 bits of base64url; the longest bounds what a nonce costs to keep. */
 const NONCE = /^[A-Za-z0-9_-]{22,256}$/;
@@ -37,8 +56,12 @@ const NONCE = /^[A-Za-z0-9_-]{22,256}$/;
 declare const accepted: unique symbol;
 
 /** A Signature-Input of the required shape and in its time window; not verified. */
-export interface ClaimedSignature {
+export interface ClaimedSignature extends SignatureClaim {
   readonly [accepted]: true;
+}
+
+/** The same for any profile. */
+export interface SignatureClaim {
   readonly components: readonly string[];
   /** Serialised value of `@signature-params` (RFC 9421 section 2.3). */
   readonly signatureParams: string;
@@ -56,11 +79,23 @@ export function checkSignatureInput(
   configuration: SignatureConfiguration,
   now: number,
 ): Outcome<ClaimedSignature> {
-  const found = findTagged(wellFormed.untrustedSignatureInput);
+  return readSignatureClaim(wellFormed, configuration, now, AGENT_CAP) as Outcome<ClaimedSignature>;
+}
+
+export type SignedFields = Pick<WellFormedRequest, 'request' | 'untrustedSignatureInput' | 'untrustedSignature'>;
+
+/** @param now milliseconds since the epoch */
+export function readSignatureClaim(
+  wellFormed: SignedFields,
+  configuration: SignatureConfiguration,
+  now: number,
+  profile: SignatureProfile,
+): Outcome<SignatureClaim> {
+  const found = findTagged(wellFormed.untrustedSignatureInput, profile.tag);
   if ('denied' in found) return found;
   const { label, member } = found;
   if (wellFormed.untrustedSignature?.has(label) !== true)
-    return denied('signature-missing', 'Signature has no member for the label that Signature-Input tags "agent-cap".');
+    return denied('signature-missing', `Signature has no member for the label that Signature-Input tags "${profile.tag}".`);
   const signature = wellFormed.untrustedSignature.get(label);
   if (signature === undefined) return denied('malformed', 'The signature is not a Byte Sequence.');
 
@@ -68,7 +103,7 @@ export function checkSignatureInput(
   if (!Array.isArray(components)) return components;
   const absent = findAbsent(wellFormed.request, components);
   if (absent !== undefined) return absent;
-  const uncovered = findUncovered(wellFormed.request, components);
+  const uncovered = findUncovered(wellFormed.request, components, profile);
   if (uncovered !== undefined) return denied('signature-input', `The signature must cover "${uncovered}".`);
 
   const parameters = readParameters(member.parameters, configuration);
@@ -79,24 +114,20 @@ export function checkSignatureInput(
   }
   if (now > (expires + configuration.clockSkewSeconds) * 1000)
     return denied('signature-expired', 'The signature has expired: sign the request again.');
-  return passed({
-    components,
-    signatureParams: member.signatureParams,
-    signature,
-    ...parameters.proof,
-  } as unknown as ClaimedSignature);
+  return passed({ components, signatureParams: member.signatureParams, signature, ...parameters.proof });
 }
 
 function findTagged(
   input: ReadonlyMap<string, SignatureInputMember> | undefined,
+  tag: string,
 ): { label: string; member: SignatureInputMember } | Denied {
   let found: { label: string; member: SignatureInputMember } | undefined;
   for (const [label, member] of input ?? []) {
-    if (member.parameters.get('tag') !== SIGNATURE_TAG) continue;
-    if (found !== undefined) return denied('signature-input', 'Exactly one signature may be tagged "agent-cap".');
+    if (member.parameters.get('tag') !== tag) continue;
+    if (found !== undefined) return denied('signature-input', `Exactly one signature may be tagged "${tag}".`);
     found = { label, member };
   }
-  return found ?? denied('signature-missing', 'Send one signature with tag="agent-cap" in Signature-Input and Signature.');
+  return found ?? denied('signature-missing', `Send one signature with tag="${tag}" in Signature-Input and Signature.`);
 }
 
 function readComponents({ components: names, irregular }: SignatureInputMember): string[] | Denied {
@@ -128,21 +159,21 @@ function findAbsent(request: InboundRequest, components: readonly string[]): Den
   return undefined;
 }
 
-function findUncovered(request: InboundRequest, components: readonly string[]): string | undefined {
-  for (const name of ALWAYS_COVERED) if (!components.includes(name)) return name;
-  if (request.body.length > 0) for (const name of COVERED_WITH_CONTENT) if (!components.includes(name)) return name;
-  for (const name of COVERED_WHEN_PRESENT) if (request.fields.has(name) && !components.includes(name)) return name;
+function findUncovered(request: InboundRequest, components: readonly string[], profile: SignatureProfile): string | undefined {
+  for (const name of profile.alwaysCovered) if (!components.includes(name)) return name;
+  if (request.body.length > 0) for (const name of profile.coveredWithContent) if (!components.includes(name)) return name;
+  for (const name of profile.coveredWhenPresent) if (request.fields.has(name) && !components.includes(name)) return name;
   return undefined;
 }
 
-type SignatureParameters = Pick<ClaimedSignature, 'created' | 'expires' | 'nonce' | 'keyid'>;
+type SignatureParameters = Pick<SignatureClaim, 'created' | 'expires' | 'nonce' | 'keyid'>;
 
 function readParameters(
   parameters: SignatureInputMember['parameters'],
   { maxLifetimeSeconds }: SignatureConfiguration,
 ): Outcome<SignatureParameters> {
   // The algorithm is bound to the key by the capability; one that the message names is an attempt to choose it.
-  if (parameters.has('alg')) return denied('signature-input', 'Leave out "alg": the capability binds the algorithm to the key.');
+  if (parameters.has('alg')) return denied('signature-input', 'Leave out "alg": the algorithm is bound to the key.');
   const [created, expires, nonce, keyid] = ['created', 'expires', 'nonce', 'keyid'].map((name) => parameters.get(name));
   if (!isSeconds(created)) return denied('signature-input', 'The parameter "created" must be an Integer.');
   if (!isSeconds(expires)) return denied('signature-input', 'The parameter "expires" must be an Integer.');

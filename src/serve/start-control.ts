@@ -1,0 +1,76 @@
+// The vault's role, wired: its store, the worker that verifies logs, the key of its directory, and the control API.
+
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { ConfigurationError, type ControlConfiguration } from '../config.ts';
+import { startControl as startApi } from '../control/start-control.ts';
+import { type PrivateKey, readPrivateKey } from '../crypto/private-key.ts';
+import { KeyError } from '../crypto/public-key.ts';
+import { SqliteVaultStore } from '../stores/sqlite/vault/vault-store.ts';
+import { LogVerifier } from '../vault/webvh/log-verifier.ts';
+import type { LocalVault } from './resolution.ts';
+import type { RunningRole } from './running-role.ts';
+import { readSecret, SecretError } from './secret.ts';
+import type { StartSettings } from './start-verify.ts';
+
+export interface RunningVault extends RunningRole {
+  /** For a gateway in the same process. */
+  readonly vault: LocalVault;
+}
+
+/** @throws {ConfigurationError}, {StoreError} or the error of the address: nothing is left running then. */
+export async function startControl(configuration: ControlConfiguration, { log, clock }: StartSettings): Promise<RunningVault> {
+  const directoryKey = await readDirectoryKey(configuration);
+  await mkdir(dirname(configuration.store.file), { recursive: true, mode: 0o700 });
+  const store = await SqliteVaultStore.open({ file: configuration.store.file });
+  const verifier = LogVerifier.start();
+  let current = configuration;
+  try {
+    const api = await startApi({
+      configuration,
+      operators: () => current.operators,
+      key: directoryKey,
+      store,
+      verifier,
+      clock,
+      log,
+    });
+    log.info({ role: 'control', address: api.address, origin: configuration.origin }, 'serving');
+    return {
+      role: 'control',
+      address: api.address,
+      vault: { origin: configuration.origin, store },
+      reload: async (next) => {
+        const reloaded = next as ControlConfiguration;
+        const changed = FIXED.filter((name) => !isDeepStrictEqual(current[name], reloaded[name]));
+        if (changed.length > 0)
+          throw new ConfigurationError(changed.map((name) => `control.${name}: changes only with a restart`));
+        current = reloaded;
+      },
+      stop: async () => {
+        await api.stop();
+        await verifier.close();
+        await store.close();
+      },
+    };
+  } catch (error) {
+    await verifier.close();
+    await store.close();
+    throw error;
+  }
+}
+
+const FIXED = ['service', 'origin', 'store', 'key', 'maxLogBytes'] as const;
+
+/** @throws {ConfigurationError} */
+export async function readDirectoryKey({ key }: ControlConfiguration): Promise<PrivateKey | undefined> {
+  if (key === undefined) return undefined;
+  try {
+    return readPrivateKey(await readSecret(key, 'control.key'));
+  } catch (error) {
+    if (error instanceof SecretError) throw new ConfigurationError([error.message]);
+    if (error instanceof KeyError) throw new ConfigurationError([`control.key: ${error.message}`]);
+    throw error;
+  }
+}
