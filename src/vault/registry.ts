@@ -25,9 +25,8 @@ export interface NewRegistration extends KeptEntry {
 }
 
 export interface Addition extends KeptEntry {
-  readonly thumbprints: readonly string[];
-  /** Milliseconds since the epoch after which the next one is due, never more than the last `versionTime`. */
   readonly did: string;
+  readonly thumbprints: readonly string[];
 }
 
 export interface Registered {

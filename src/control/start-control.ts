@@ -1,0 +1,155 @@
+// The role `control`, served: the API, the logs and the directory over HTTPS, from a store that someone else opened.
+
+import { chmod, readFile, stat } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import { Server as HttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { PrivateKey } from '../crypto/private-key.ts';
+import type { LogToVerify } from '../vault/admit.ts';
+import type { VaultStore } from '../vault/registry.ts';
+import type { VerifiedLog } from '../vault/webvh/verified-log.ts';
+import { makeAuthentication } from './authenticate-write.ts';
+import { availableStore } from './available-store.ts';
+import { ChangeWaiters } from './change-waiters.ts';
+import type { ControlConfiguration } from './configuration.ts';
+import { directoryOperation } from './directory-operation.ts';
+import { makeHttpServer } from './http-server.ts';
+import { KeptDocuments } from './kept-documents.ts';
+import { logOperations } from './log-operations.ts';
+import { describeOperations } from './openapi.ts';
+import type { Operation } from './operation.ts';
+import { registrationOperations } from './registration-operations.ts';
+import { changesOperation, healthOperation, openApiOperation } from './service-operations.ts';
+import { clearSocket } from './unix-socket.ts';
+
+export interface ControlSettings {
+  readonly configuration: ControlConfiguration;
+  /** Who may write, where that can change meanwhile; `configuration.operators` otherwise. */
+  readonly operators?: () => readonly string[];
+  readonly store: VaultStore;
+  readonly verifier: { verify(log: LogToVerify): Promise<VerifiedLog> };
+  /** Signs the directory; without it there is none. */
+  readonly key?: PrivateKey | undefined;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+  readonly log: Logger;
+}
+
+export interface RunningControl {
+  /** As bound: `unix:PATH` or `HOST:PORT` with the actual port. */
+  readonly address: string;
+  /** Answers those who wait for changes, finishes what is in flight, stops. The store stays open. */
+  stop(): Promise<void>;
+}
+
+const FINISH_MILLIS = 5000;
+const CERTIFICATE_CHECK_MILLIS = 10_000;
+
+/** @throws when the address is taken, the TLS files cannot be read, or the key is not of Ed25519. */
+export async function startControl(settings: ControlSettings): Promise<RunningControl> {
+  const { configuration, key, log } = settings;
+  if (key !== undefined && key.algorithm !== 'Ed25519') throw new Error('control.key: must be an Ed25519 key');
+  const store = availableStore(settings.store);
+  const { listen, tls, maxConnections } = configuration.service;
+  const waiters = new ChangeWaiters(Math.floor(maxConnections / 2));
+  const app = makeHttpServer({
+    operations: makeOperations({ ...settings, store }, waiters),
+    tls: tls && (await readTls(tls)),
+    maxConnections,
+    log,
+  });
+  const unsubscribe = store.subscribe(() => waiters.wake());
+  const certificates = tls && watchTls(tls, app.server, log);
+  const release = () => {
+    unsubscribe();
+    clearInterval(certificates);
+  };
+  try {
+    const address = await bind(app, listen);
+    return {
+      address,
+      stop: async () => {
+        waiters.close();
+        const force = setTimeout(() => app.server.closeAllConnections(), FINISH_MILLIS);
+        await app.close();
+        clearTimeout(force);
+        release();
+      },
+    };
+  } catch (error) {
+    release();
+    await app.close();
+    throw error;
+  }
+}
+
+function makeOperations(settings: ControlSettings, waiters: ChangeWaiters): Operation[] {
+  const { configuration, store, verifier, key, clock, log } = settings;
+  const { origin, maxLogBytes } = configuration;
+  const operators = settings.operators ?? (() => configuration.operators);
+  const authority = new URL(origin).host;
+  const documents = new KeptDocuments(store);
+  const authenticate = makeAuthentication({
+    authority,
+    operators,
+    documentOf: (did) => {
+      const registered = store.find(did);
+      return registered?.kind === 'operator' ? documents.read(registered) : undefined;
+    },
+    clock,
+    monotonic: () => performance.now(),
+  });
+  const admission = { registered: store, verify: (log: LogToVerify) => verifier.verify(log), origin, maxLogBytes, clock };
+  const registrations = { ...admission, store, documents, authenticate, log };
+  const operations = [
+    ...registrationOperations('operator', registrations),
+    ...registrationOperations('agent', registrations),
+    changesOperation(store, waiters),
+    healthOperation(store),
+    openApiOperation(() => description),
+    ...logOperations(store),
+    directoryOperation({ store, documents, key, authority, clock }),
+  ];
+  const description = describeOperations(operations, origin);
+  return operations;
+}
+
+type TlsFiles = NonNullable<ControlConfiguration['service']['tls']>;
+
+async function readTls({ certificate, key }: TlsFiles): Promise<{ cert: Buffer; key: Buffer }> {
+  return { cert: await readFile(certificate), key: await readFile(key) };
+}
+
+/** A certificate is renewed while the vault runs; one that does not fit its key yet is left for the next look. */
+function watchTls(files: TlsFiles, server: Server, log: Logger): NodeJS.Timeout {
+  let known = '';
+  const look = async () => {
+    const found = (await Promise.all([stat(files.certificate), stat(files.key)]))
+      .map(({ mtimeMs, ino }) => `${mtimeMs} ${ino}`)
+      .join();
+    if (known !== '' && known !== found && server instanceof HttpsServer) {
+      server.setSecureContext({ ...(await readTls(files)), minVersion: 'TLSv1.2' });
+      log.info('certificate changed');
+    }
+    known = found;
+  };
+  const warn = (error: unknown) => log.warn({ err: error }, 'the certificate cannot be read again; the old one stays');
+  void look().catch(warn);
+  return setInterval(() => void look().catch(warn), CERTIFICATE_CHECK_MILLIS).unref();
+}
+
+async function bind(app: FastifyInstance, listen: string): Promise<string> {
+  if (listen.startsWith('unix:')) {
+    const path = listen.slice('unix:'.length);
+    await clearSocket(path);
+    await app.listen({ path });
+    await chmod(path, 0o660);
+    return listen;
+  }
+  const at = listen.lastIndexOf(':');
+  await app.listen({ host: listen.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(listen.slice(at + 1)) });
+  const { port } = app.server.address() as AddressInfo;
+  return `${listen.slice(0, at)}:${port}`;
+}
