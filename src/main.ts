@@ -3,8 +3,11 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { addAgentCommands } from './cli/agent.ts';
 import { addCapabilityCommands } from './cli/capability.ts';
+import { addDidCommands } from './cli/did.ts';
 import { addKeyCommands } from './cli/keys.ts';
+import { addOperatorCommands } from './cli/operator.ts';
 import { EXIT, fail } from './cli/output.ts';
 import { addRecordCommands } from './cli/records.ts';
 import { addRunCommands, surviveUncaught } from './cli/run.ts';
@@ -16,9 +19,13 @@ const program = new Command('hermesbridge')
   .description('Identity, capability and record for every LLM call an agent makes: an ext_authz service for stock Envoy.')
   .version(version)
   .showHelpAfterError('(add --help for what it takes)')
+  .enablePositionalOptions()
   .exitOverride();
 addRunCommands(program);
 addKeyCommands(program);
+addDidCommands(program);
+addOperatorCommands(program);
+addAgentCommands(program);
 addCapabilityCommands(program);
 addRequestCommands(program);
 addRecordCommands(program);

@@ -1,13 +1,11 @@
-// `keygen` and `did`: making a key, and what a DID says.
+// `keygen`: making a key for an operator or an agent that keeps it in a file.
 
 import { writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
-import { exportPrivateJwk, generatePrivateKey, readPrivateKey } from '../crypto/private-key.ts';
-import { ALGORITHMS, type Algorithm, type PublicKey } from '../crypto/public-key.ts';
-import { didJwkOf } from '../vault/did-jwk.ts';
-import { didKeyOf } from '../vault/did-key.ts';
-import { resolveDid } from '../vault/resolve-did.ts';
-import { CommandError, type OutputOptions, print, readNamedFile, UsageError } from './output.ts';
+import { exportPrivateJwk, generatePrivateKey } from '../crypto/private-key.ts';
+import { ALGORITHMS, type Algorithm } from '../crypto/public-key.ts';
+import { nameLines, namesOf } from './key-names.ts';
+import { CommandError, type OutputOptions, print } from './output.ts';
 
 export function addKeyCommands(program: Command): void {
   program
@@ -22,18 +20,6 @@ export function addKeyCommands(program: Command): void {
       '\nExample:\n  hermesbridge keygen --out operator.jwk\n  hermesbridge keygen --alg ES256 --out agent.jwk',
     )
     .action(keygen);
-  program
-    .command('did')
-    .summary('show what a DID, or a key as a DID, resolves to')
-    .description('Resolves a did:key or did:jwk, or names the DIDs of a private key file, and shows the keys in its document.')
-    .argument('[did]', 'the DID to resolve')
-    .option('--key <file>', 'a private key file whose DIDs to show instead')
-    .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      '\nExample:\n  hermesbridge did did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK\n  hermesbridge did --key agent.jwk',
-    )
-    .action(showDid);
 }
 
 async function keygen({ out, alg, ...output }: OutputOptions & { out: string; alg: Algorithm }): Promise<void> {
@@ -46,34 +32,5 @@ async function keygen({ out, alg, ...output }: OutputOptions & { out: string; al
     throw new CommandError(`${out} cannot be written: ${(error as Error).message}`);
   }
   const names = namesOf(key.publicKey);
-  print(output, { file: out, ...names }, [`wrote ${out} (keep it secret, and back it up)`, ...lines(names)].join('\n'));
-}
-
-async function showDid(did: string | undefined, { key, ...output }: OutputOptions & { key?: string }): Promise<void> {
-  if (key !== undefined) {
-    const names = namesOf(readPrivateKey((await readNamedFile(key)).toString('utf8')).publicKey);
-    return print(output, names, lines(names).join('\n'));
-  }
-  if (did === undefined) throw new UsageError('name a DID, or a key file with --key');
-  const document = resolveDid(did);
-  const methods = document.verificationMethods.map(({ id, key: { jkt, jwk, algorithms }, purposes }) => ({
-    id,
-    jkt,
-    algorithms,
-    jwk,
-    purposes,
-  }));
-  print(
-    output,
-    { did, controller: document.controller ?? null, verificationMethods: methods },
-    methods.map(({ id, jkt, algorithms }) => `${id}\n  thumbprint  ${jkt}\n  algorithms  ${algorithms.join(', ')}`).join('\n'),
-  );
-}
-
-function namesOf(key: PublicKey) {
-  return { didKey: didKeyOf(key), didJwk: didJwkOf(key), jkt: key.jkt, jwk: key.jwk };
-}
-
-function lines({ didKey, didJwk, jkt, jwk }: ReturnType<typeof namesOf>): string[] {
-  return [`did:key     ${didKey}`, `did:jwk     ${didJwk}`, `thumbprint  ${jkt}`, `public key  ${JSON.stringify(jwk)}`];
+  print(output, { file: out, ...names }, [`wrote ${out} (keep it secret, and back it up)`, ...nameLines(names)].join('\n'));
 }

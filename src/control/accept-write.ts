@@ -39,9 +39,10 @@ export async function acceptWrite(
   settings: WriteSettings,
 ): Promise<Reply> {
   const { store } = settings;
-  const introduces = kind === 'operator' && did === undefined;
+  // An operator that is new, or has lost its signing key, signs with a key of the document that it posts. That is worth nothing by
+  // itself: the entry is kept only when its own proof, by the key that the log committed to, holds.
   const write = await settings.authenticate(request, (author) =>
-    introduces ? introducedDocument(request.body, author) : undefined,
+    kind === 'operator' ? introducedDocument(request.body, author) : undefined,
   );
   const before = answered(store, write);
   if (before !== undefined) return repeatedReply(kind, before);

@@ -44,7 +44,7 @@ export interface AuthenticationSettings {
   readonly monotonic: () => number;
 }
 
-/** @param introduced the document that an operator posts of itself, for one that is not registered yet */
+/** @param introduced the document that an operator posts of itself, unverified, where its key is not in the one in force */
 export type AuthenticateWrite = (
   request: InboundRequest,
   introduced: (did: string) => DidDocument | undefined,
@@ -61,8 +61,7 @@ export function makeAuthentication(settings: AuthenticationSettings): Authentica
     const idempotencyKey = readIdempotencyKey(request);
     const claim = readClaim(request, clock());
     const author = claim.keyid.split('#', 1)[0] ?? '';
-    const document = documentOf(author) ?? introduced(author);
-    const key = document && currentKey(document, claim.keyid, clock());
+    const key = findKey([() => documentOf(author), () => introduced(author)], claim.keyid, clock());
     // One answer for an operator that is not known, a key that is not, and a signature that does not verify.
     if (key === undefined || !(await verifies(request, claim, key)))
       throw new Problem('signature-invalid', 'Sign with a key under capabilityInvocation of the document in force.');
@@ -73,8 +72,9 @@ export function makeAuthentication(settings: AuthenticationSettings): Authentica
       throw new Problem('operator-not-allowed', 'The operator is not listed under control.operators of this vault.');
     const nonceUntil = (claim.expires + WINDOW.clockSkewSeconds) * 1000;
     const verdict = nonces.consume({
-      entry: nonceEntry(author, claim.nonce),
-      jkt: author,
+      // By key and not by author: whoever introduces a key must not use up what belongs to an operator's own.
+      entry: nonceEntry(key.jkt, claim.nonce),
+      jkt: key.jkt,
       created: claim.created,
       retainUntil: nonceUntil,
       streamId: '',
@@ -126,6 +126,15 @@ function parseField<T>({ fields }: InboundRequest, name: string, parse: (value: 
   } catch {
     throw new Problem('malformed-request', `${name} is not the structured field that it must be (RFC 9651).`);
   }
+}
+
+function findKey(documents: readonly (() => DidDocument | undefined)[], keyid: string, now: number): PublicKey | undefined {
+  for (const read of documents) {
+    const document = read();
+    const key = document && currentKey(document, keyid, now);
+    if (key !== undefined) return key;
+  }
+  return undefined;
 }
 
 function currentKey({ verificationMethods }: DidDocument, keyid: string, now: number): PublicKey | undefined {

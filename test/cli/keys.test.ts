@@ -48,28 +48,3 @@ describe('keygen', { timeout: 120_000 }, () => {
     expect(stderr).toMatch(why);
   });
 });
-
-describe('did', { timeout: 120_000 }, () => {
-  it.each([
-    ['nothing', [], 2, /name a DID, or a key file with --key/],
-    ['two DIDs', ['did:key:z1', 'did:key:z2'], 2, /too many arguments/],
-    ['no DID', ['agent-7'], 1, /not a did:key or did:jwk/],
-    ['a method that is not accepted', ['did:example:123'], 1, /"example" is not accepted here: use did:key or did:jwk/],
-    ['a did:key that does not decode', ['did:key:z6MkNotAKey'], 1, /key/],
-    ['a key file that is not there', ['--key', file('none.jwk')], 1, /none\.jwk does not exist/],
-    ['a folder for a key file', ['--key', directory], 1, /is a directory/],
-  ])('says what is wrong with %s', async (_what, words, expected, why) => {
-    const { code, stdout, stderr } = await hb(['did', ...words]);
-    expect([code, stdout]).toEqual([expected, '']);
-    expect(stderr).toMatch(why);
-    expect(stderr).not.toMatch(/\n {4}at /);
-  });
-
-  it('does not repeat what it takes for a key', async () => {
-    writeFileSync(file('secret.txt'), 'sk-live-this-is-secret', { mode: 0o600 });
-    const { code, stderr } = await hb(['did', '--key', file('secret.txt')]);
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/neither a private JWK nor PEM/);
-    expect(stderr).not.toContain('sk-live');
-  });
-});
