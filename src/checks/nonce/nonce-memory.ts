@@ -40,7 +40,10 @@ export class NonceMemory implements NonceStore {
   readonly #settings: NonceMemorySettings;
   readonly #seen = new Set<string>();
   readonly #perKey = new Map<string, number>();
-  readonly #recent = new Map<string, RecentUse>();
+  // Two generations, each let go of as a whole: one Map would be walked from its first entry each time, past all that left it.
+  #recent = new Map<string, RecentUse>();
+  #lessRecent = new Map<string, RecentUse>();
+  #recentSince = 0;
   readonly #buckets: Bucket[] = [];
   #forgottenThrough: number;
 
@@ -64,9 +67,13 @@ export class NonceMemory implements NonceStore {
     if (use.retainUntil <= this.#forgottenThrough || use.created < this.#settings.bornAt) return 'forgotten';
     const { entry } = use;
     if (this.#seen.has(entry)) {
-      const first = this.#recent.get(entry);
+      const first = this.#recent.get(entry) ?? this.#lessRecent.get(entry);
       const repeated =
-        first !== undefined && first.streamId === use.streamId && first.signature === use.signature && use.streamId !== '';
+        first !== undefined &&
+        first.at + REPEAT_MILLIS > now &&
+        first.streamId === use.streamId &&
+        first.signature === use.signature &&
+        use.streamId !== '';
       return repeated ? { repeated: first.decisionId } : 'replayed';
     }
     if ((this.#perKey.get(use.jkt) ?? 0) >= this.#settings.perKeyLimit) return 'quota';
@@ -89,9 +96,10 @@ export class NonceMemory implements NonceStore {
   }
 
   #forget(now: number): void {
-    for (const [entry, { at }] of this.#recent) {
-      if (at + REPEAT_MILLIS > now) break;
-      this.#recent.delete(entry);
+    if (this.#recentSince + REPEAT_MILLIS <= now) {
+      this.#lessRecent = this.#recent;
+      this.#recent = new Map();
+      this.#recentSince = now;
     }
     for (let bucket = this.#buckets[0]; bucket !== undefined; bucket = this.#buckets[0]) {
       if (bucket.closesAt + this.#settings.windowMillis > now) return;
