@@ -86,6 +86,8 @@ export async function startLlmStandIn(options: LlmStandInOptions = {}): Promise<
     // Not before the end of the body, so that the record is complete when the caller sees the answer.
     else req.once('end', () => res.writeHead(401, { 'content-type': 'application/json' }).end(UNAUTHORIZED));
   });
+  // Like a provider, it keeps idle connections longer than Envoy does: one that it is just closing would show as a fault.
+  front.keepAliveTimeout = 120_000;
   try {
     await new Promise<void>((resolve, reject) => {
       front.once('error', reject).listen(port, LOOPBACK, resolve);

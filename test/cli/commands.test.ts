@@ -1,10 +1,12 @@
 /** What all commands have in common, and the commands about a configuration and a store. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { EmbeddedStore } from '../../src/stores/sqlite/embedded-store.ts';
-import { eachOf, hb, hbJson } from './run-cli.ts';
+import { eachOf, hb, hbJson, MAIN } from './run-cli.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'hb-cli-'));
 const file = (name: string) => join(directory, name);
@@ -21,6 +23,20 @@ const COMMANDS = [
   'config check',
   'keygen',
   'did',
+  'did resolve',
+  'did verify',
+  'operator init',
+  'operator publish',
+  'operator show',
+  'operator rotate',
+  'operator recover',
+  'agent register',
+  'agent list',
+  'agent show',
+  'agent history',
+  'agent rotate',
+  'agent renew',
+  'agent deactivate',
   'capability issue',
   'capability inspect',
   'sign',
@@ -43,6 +59,15 @@ describe('every command', { timeout: 120_000 }, () => {
     expect(code).toBe(0);
     for (const command of COMMANDS) expect(stdout).toMatch(new RegExp(`\n  ${command.split(' ')[0]} `));
     expect(await hb(['--version'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
+  });
+
+  it('ends when nobody reads what it says any more', async () => {
+    const child = spawn(process.execPath, [MAIN, 'keygne'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.destroy();
+    child.stderr.destroy();
+    const limit = setTimeout(() => child.kill('SIGKILL'), 20_000);
+    expect(await once(child, 'exit')).toEqual([2, null]);
+    clearTimeout(limit);
   });
 
   it('answers 2 to a command line that it does not understand, with the way to help', async () => {
