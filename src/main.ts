@@ -12,6 +12,7 @@ import { EXIT, fail } from './cli/output.ts';
 import { addRecordCommands } from './cli/records.ts';
 import { addRunCommands, surviveUncaught } from './cli/run.ts';
 import { addRequestCommands } from './cli/sign-verify.ts';
+import { addVaultCommands } from './cli/vault.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 
@@ -29,6 +30,7 @@ addAgentCommands(program);
 addCapabilityCommands(program);
 addRequestCommands(program);
 addRecordCommands(program);
+addVaultCommands(program);
 
 surviveUncaught();
 try {

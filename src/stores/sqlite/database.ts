@@ -2,7 +2,7 @@
 // Durable before acknowledged: `synchronous=FULL` syncs the log at every commit, and commits are batched.
 
 import { existsSync } from 'node:fs';
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 
 /** Raised when the stored format changes; an older program refuses a newer file. */
 const SCHEMA_VERSION = 1;
@@ -33,22 +33,32 @@ export function openDatabase(file: string): DatabaseSync {
   try {
     database = new DatabaseSync(file, { timeout: 1000 });
     // Looked at before anything is changed: the file may be someone else's, or a newer program's.
-    const [version] = Object.values(database.prepare('PRAGMA user_version').get() ?? {});
+    const version = pragma(database, 'user_version');
     const [tables] = Object.values(database.prepare('SELECT count(*) FROM sqlite_master').get() ?? {});
     if (version === 0 && tables !== 0) throw new StoreError(`store ${file}: is the database of another program`);
     if (version !== 0 && version !== SCHEMA_VERSION)
       throw new StoreError(`store ${file}: made by another version of the program (schema ${version})`);
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;');
     if (version === 0) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`);
-    const [check] = Object.values(database.prepare('PRAGMA quick_check(1)').get() ?? {});
+    const check = pragma(database, 'quick_check(1)');
     if (check !== 'ok')
       throw new StoreError(`store ${file}: damaged (${check}); restore it from a backup, it is not replaced by an empty one`);
     return database;
   } catch (error) {
     database?.close();
-    if (error instanceof StoreError) throw error;
-    throw new StoreError(`store ${file}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw toStoreError(error, file);
   }
+}
+
+/** SQLite's own words name neither the file nor the store. */
+export function toStoreError(error: unknown, file: string): StoreError {
+  if (error instanceof StoreError) return error;
+  return new StoreError(`store ${file}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+}
+
+/** The value of a pragma that has one, e.g. `user_version` or `integrity_check(1)`. */
+export function pragma(database: DatabaseSync, name: string): SQLOutputValue | undefined {
+  return Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0];
 }
 
 /**
@@ -72,5 +82,10 @@ export function lockStore(file: string): DatabaseSync {
 /** Opens an existing store for reading beside the process that writes it. @throws {StoreError} */
 export function openForReading(file: string): DatabaseSync {
   if (!existsSync(file)) throw new StoreError(`store ${file} does not exist`);
-  return new DatabaseSync(file, { readOnly: true, timeout: 1000 });
+  return openReadOnly(file);
+}
+
+/** @param location a file, or a `file:` URL with parameters of SQLite */
+export function openReadOnly(location: string | URL): DatabaseSync {
+  return new DatabaseSync(location, { readOnly: true, timeout: 1000 });
 }
