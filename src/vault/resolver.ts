@@ -41,6 +41,8 @@ interface Kept {
   readonly refreshAt: number;
   readonly freshUntil: number;
   readonly staleUntil: number;
+  /** Asked for since it was kept, or since it was last passed over when something had to leave. */
+  used: boolean;
 }
 
 interface Failed {
@@ -53,6 +55,8 @@ const FAILURE_KEPT_MILLIS = 2000;
 /** However often a key is missing in it, a document is not asked for more often than this. */
 const LEAST_AGE_MILLIS = 1000;
 const REFRESH_AT = 0.8;
+/** Where nearly all of a large cache is in use, none of it is looked for until the end. */
+const MOST_PASSED_OVER = 100;
 
 export class Resolver implements DidResolver {
   readonly #settings: ResolverSettings;
@@ -72,10 +76,12 @@ export class Resolver implements DidResolver {
     const now = this.#settings.monotonic();
     if (now < kept.freshUntil) {
       if (now >= kept.refreshAt) this.#refresh(did);
+      kept.used = true;
       return kept.document;
     }
     return this.#find(did).catch((error: unknown) => {
-      // Only what could not be had is bridged, and only for so long; `changed` leaves nothing to bridge with.
+      // Be it that nothing can be had or that what is served does not verify: what did verify bridges it, only for so long.
+      // `changed` leaves nothing to bridge with.
       if (this.#settings.monotonic() < kept.staleUntil && this.#kept.get(did) === kept) return kept.document;
       throw error;
     });
@@ -155,15 +161,30 @@ export class Resolver implements DidResolver {
     const same = before?.versionId !== undefined && before.versionId === found.document.versionId;
     const document = same ? before : found.document;
     if (cacheEntries === 0) return document;
-    while (this.#kept.size >= cacheEntries) forgetOldest(this.#kept);
+    while (this.#kept.size >= cacheEntries) this.#forgetUnused();
     this.#kept.set(did, {
       document,
       foundAt: now,
       refreshAt: now + seconds * REFRESH_AT * 1000,
       freshUntil: now + seconds * 1000,
       staleUntil: now + Math.max(seconds, maxStaleSeconds) * 1000,
+      used: false,
     });
     return document;
+  }
+
+  /**
+   * Room for one more. What was used meanwhile stays for another round: however many agents come by once, an operator whose
+   * agents they are is not forgotten, and with its document all that was found to hold under it.
+   */
+  #forgetUnused(): void {
+    let passedOver = 0;
+    for (const [did, kept] of this.#kept) {
+      this.#kept.delete(did);
+      if (!kept.used || ++passedOver > MOST_PASSED_OVER) return;
+      kept.used = false;
+      this.#kept.set(did, kept);
+    }
   }
 
   #boundedTtl(asked: number | undefined): number {

@@ -35,12 +35,14 @@ export function makeWebvhSource(settings: WebvhSettings): DocumentSource {
     const { scid } = locationOfDidWebvh(did);
     const served = await readLog(did);
     const digest = hash('sha256', `${served.log}\0${served.witness ?? ''}`, 'base64url');
-    const before = seen.find(scid);
-    if (before?.digest === digest) return { document: reopen(did, served.log, before), ttlSeconds: before.ttl };
+    const known = seen.find(scid);
+    if (known?.digest === digest) return { document: reopen(did, served.log, known), ttlSeconds: known.ttl };
     const log = await verify({ did, ...served, now: clock() }).catch((error: unknown) => {
       if (error instanceof InvalidLog) throw new UnknownDid(`the log of the DID does not verify: ${error.message}`);
       throw error;
     });
+    // Looked up again: the log may have been seen under another of its names meanwhile.
+    const before = seen.find(scid);
     const broken = before && findBreak(log, before);
     if (broken !== undefined) {
       onRollback(did, broken);

@@ -75,6 +75,27 @@ describe('what is at hand is given at once', () => {
     expect(asked).toEqual(['did:test:a', 'did:test:b', 'did:test:c', 'did:test:d', 'did:test:a']);
   });
 
+  test('what is in use stays, however many others come by once', async () => {
+    const { resolver, asked } = make({ answers: [documentOf(DID)], cacheEntries: 3 });
+    const operator = await resolver.current('did:test:operator');
+    for (let visitor = 0; visitor < 50; visitor++) {
+      await resolver.current(`did:test:${visitor}`);
+      expect(resolver.current('did:test:operator')).toBe(operator);
+    }
+    expect(asked).toHaveLength(51);
+  });
+
+  test('where all of it is in use, the oldest leaves', async () => {
+    const { resolver, asked } = make({ answers: [documentOf(DID)], cacheEntries: 3 });
+    const names = ['a', 'b', 'c', 'd'].map((name) => `did:test:${name}`);
+    for (const name of names.slice(0, 3)) await resolver.current(name);
+    for (const name of names.slice(0, 3)) resolver.current(name);
+    for (const name of names.slice(3)) await resolver.current(name);
+    expect(resolver.current(names[1] ?? '')).not.toBeInstanceOf(Promise);
+    expect(resolver.current(names[0] ?? '')).toBeInstanceOf(Promise);
+    expect(asked).toEqual([...names, names[0]]);
+  });
+
   test.each(['did:unknown:x', 'did:web:example.com', 'nonsense', 'did:constructor:x', ''])(
     'a method without a source is unknown: %s',
     async (did) => {

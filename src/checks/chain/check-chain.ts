@@ -69,7 +69,7 @@ export function makeChainCheck(settings: ChainCheckSettings): ChainCheck {
     const before = kept.get(field);
     if (before !== undefined && claimed.keyid !== before.chain.key.jkt) return wrongKey();
     let chain: VerifiedChain;
-    if (before !== undefined && settings.resolver.current(before.chain.operator.did) === before.issuer && now < before.until) {
+    if (before !== undefined && (await isInForce(before, settings.resolver, now))) {
       chain = before.chain;
     } else {
       // Seen for the first time, or its issuer's keys are not what they were.
@@ -83,6 +83,13 @@ export function makeChainCheck(settings: ChainCheckSettings): ChainCheck {
     const untimely = findUntimely(chain.claims, settings, now);
     return untimely === undefined ? passed(chain) : denied('chain-invalid', untimely);
   };
+}
+
+/** Without an issuer's document there is no saying; looking again then says why. */
+async function isInForce({ chain, issuer, until }: Kept, resolver: DidResolver, now: number): Promise<boolean> {
+  if (now >= until) return false;
+  const current = resolver.current(chain.operator.did);
+  return (current instanceof Promise ? await current.catch(() => undefined) : current) === issuer;
 }
 
 function forgetOldest(kept: Map<string, Kept>): void {

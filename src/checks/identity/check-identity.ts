@@ -30,18 +30,20 @@ export function makeIdentityCheck(resolver: DidResolver): IdentityCheck {
 
   return (chain, now) => {
     const document = resolver.current(chain.agent);
-    if (document instanceof Promise) return document.then((found) => identify(chain, found, now), asDenied);
+    if (document instanceof Promise) return document.then((found) => identify(chain, found, now)).catch(asDenied);
     const before = known.get(chain);
     return before?.document === document && now < before.until ? before.outcome : identify(chain, document, now).catch(asDenied);
   };
 
-  async function identify(chain: VerifiedChain, document: DidDocument, now: number): Promise<Outcome<KnownIdentity>> {
-    const key = findKey(chain, document, now);
+  async function identify(chain: VerifiedChain, current: DidDocument, now: number): Promise<Outcome<KnownIdentity>> {
+    let document = current;
+    let key = findKey(chain, document, now);
     if (key === undefined) {
-      const newer = await resolver.newer(document);
-      if (newer !== document) return identify(chain, newer, now);
-      return denied('identity-unknown', "The cnf.jwk is not a current key of the agent's DID.");
+      // Once: where nothing is kept, each document that is found is another one.
+      document = await resolver.newer(document);
+      key = findKey(chain, document, now);
     }
+    if (key === undefined) return denied('identity-unknown', "The cnf.jwk is not a current key of the agent's DID.");
     const controlled =
       document.controller === undefined ? chain.operator.vouchesForAgents : document.controller.includes(chain.operator.did);
     if (!controlled) return denied('identity-unknown', 'The operator does not control this agent and may not vouch for it.');
