@@ -48,6 +48,11 @@ export const EXAMPLES = {
   localSecret: { file: local.secret }
   gateway: https://gateway.example
 `,
+  vault: `control:
+  origin: https://vault.example
+  operators:
+    - did:webvh:QmWkpMYNYAi8U2SfjxUnwYdrjhchKaMdjAHibiQCEeTV1H:vault.example:operators:acme
+`,
 } as const;
 
 /** Every key of the file, a section before what is in it, in the order of the schemas. */
@@ -114,7 +119,7 @@ export function configurationPage(): string {
   // An example that does not load is no example.
   for (const [name, text] of Object.entries(EXAMPLES)) parseConfiguration(text, `${name}.yaml`);
   const keys = configurationKeys();
-  const sections = ['verify', 'sign', 'log'].map((role) => {
+  const sections = ['verify', 'sign', 'control', 'log'].map((role) => {
     const rows = keys.filter(({ path }) => path.startsWith(`${role}.`)).map(row);
     const title = keys.find(({ path }) => path === role)?.description;
     return [
@@ -133,9 +138,10 @@ export function configurationPage(): string {
     '# Configuration',
     '',
     'One YAML file, named with `--config FILE` or `HERMESBRIDGE_CONFIG`. It holds the role `verify` (the gateway), the role `sign` (the',
-    'sidecar), or both. Unknown keys are refused, and every problem is reported at once, with its line. Paths are relative to the file. No',
-    'secret stands in it: each is named as `{file: PATH}`, a file that only its owner can read, or `{environment: NAME}`. `SIGHUP` reads the',
-    'file again; a bad one is refused as a whole, and what it changes that only a restart can change is named.',
+    'sidecar), the role `control` (the vault), or several. Unknown keys are refused, and every problem is reported at once, with its line.',
+    'Paths are relative to the file. No secret stands in it: each is named as `{file: PATH}`, a file that only its owner can read, or',
+    '`{environment: NAME}`. `SIGHUP` reads the file again; a bad one is refused as a whole, and what it changes that only a restart can',
+    'change is named.',
     '',
     'A whole gateway:',
     '',
@@ -143,6 +149,9 @@ export function configurationPage(): string {
     'A whole sidecar:',
     '',
     ...example('sidecar'),
+    'A whole vault:',
+    '',
+    ...example('vault'),
     'In the keys below `[]` stands for each element of a list and `NAME` for a name of your choice.',
     '',
     ...sections,

@@ -1,12 +1,13 @@
 // The table of reasons, the code that gives them and the pages written from both say the same.
 
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { configurationKeys, configurationPage, EXAMPLES } from '../scripts/configuration-page.ts';
 import { reasonsInUse, reasonsPage } from '../scripts/reasons-page.ts';
 import { configurationSchema, parseConfiguration } from '../src/config.ts';
 import { REASONS, type Reason } from '../src/reason.ts';
+import { findDidProblem } from '../src/vault/find-did-problem.ts';
 
 const page = (name: string) => readFileSync(new URL(`../docs/${name}`, import.meta.url), 'utf8');
 const reasons = Object.keys(REASONS) as Reason[];
@@ -58,7 +59,7 @@ describe('configuration', () => {
   });
 
   test('no key is left out', () => {
-    const complete = configurationSchema.parse({ ...parse(EXAMPLES.gateway), ...parse(EXAMPLES.sidecar) });
+    const complete = configurationSchema.parse(Object.assign({}, ...Object.values(EXAMPLES).map((text) => parse(text))));
     const paths = new Set(keys.map(({ path }) => path));
     const leaves = (value: unknown, path: string): string[] => {
       if (Array.isArray(value)) return value.flatMap((element) => leaves(element, `${path}[]`));
@@ -75,5 +76,18 @@ describe('configuration', () => {
   test.each(Object.entries(EXAMPLES))('the %s of the page loads', (name, text) => {
     expect(() => parseConfiguration(text, `${name}.yaml`)).not.toThrow();
     expect(page('configuration.md')).toContain(text);
+  });
+
+  const examples = globSync('*.yaml', { cwd: new URL('../examples/', import.meta.url) });
+
+  test.each(examples)('examples/%s loads', (name) => {
+    const text = readFileSync(new URL(`../examples/${name}`, import.meta.url), 'utf8');
+    const { verify, control } = parseConfiguration(text, name);
+    const dids = [...(verify?.trust.operators.map(({ did }) => did) ?? []), ...(control?.operators ?? [])];
+    expect(dids.map((did) => findDidProblem(did, []))).toEqual(dids.map(() => undefined));
+  });
+
+  test('there are examples', () => {
+    expect(examples.toSorted()).toEqual(['gateway.yaml', 'sidecar.yaml', 'vault-alone.yaml', 'vault.yaml']);
   });
 });
