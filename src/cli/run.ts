@@ -5,8 +5,10 @@ import { pino } from 'pino';
 import { stringify } from 'yaml';
 import { loadProviders } from '../checks/capability/provider-registry.ts';
 import { ConfigurationError, type LoadedConfiguration, loadConfiguration, type SignConfiguration } from '../config.ts';
+import { readCa } from '../serve/resolution.ts';
 import { readSecret, SecretError } from '../serve/secret.ts';
 import { startService } from '../serve/serve.ts';
+import { readDirectoryKey } from '../serve/start-control.ts';
 import { readCredentials, sidecarEnvoy } from '../serve/start-sign.ts';
 import { assertVerify, prepareGatewayEnvoy } from '../serve/start-verify.ts';
 import { startPair } from '../serve/up.ts';
@@ -158,18 +160,25 @@ async function envoy(options: RunOptions & { role?: 'verify' | 'sign' }): Promis
 
 async function check(options: RunOptions): Promise<void> {
   const { file, configuration } = await load(options);
-  const { verify, sign } = configuration;
+  const { verify, sign, control } = configuration;
   const looks: (() => unknown)[] = [];
   if (verify) {
     looks.push(async () => assertVerify(verify, await loadProviders()));
     for (const [name, { credential }] of Object.entries(verify.providers))
       looks.push(() => readSecret(credential, `verify.providers.${name}.credential`, true));
+    const { trustedCa } = verify.resolution;
+    if (trustedCa !== undefined) looks.push(() => readCa(trustedCa));
   }
   if (sign)
     looks.push(
       () => readCredentials(sign),
       () => readSecret(sign.localSecret, 'sign.localSecret'),
     );
+  if (control) {
+    looks.push(() => readDirectoryKey(control));
+    for (const [name, path] of Object.entries(control.service.tls ?? {}))
+      looks.push(() => readSecret({ file: path }, `control.service.tls.${name}`, name === 'certificate'));
+  }
   const problems: string[] = [];
   for (const look of looks) {
     try {

@@ -34,7 +34,8 @@ export function makeVerifyAnswer({ checks, appendRecord, clock, log }: VerifySet
     if (decision.effect === 'deny') {
       const { reason, detail, cause } = decision;
       if (reason === 'indeterminate') log.error({ decisionId, reason, err: cause }, 'no conclusion: denied');
-      else log.info({ decisionId, reason, agent: reached.signature && reached.identity?.agent, cause: messageOf(cause) }, 'denied');
+      else
+        log.info({ decisionId, reason, agent: reached.signature && reached.identity?.agent, cause: messageOf(cause) }, 'denied');
       return encodeDeny(problem(reason, detail, decisionId, now));
     }
     const { clearance } = decision;

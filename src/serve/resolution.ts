@@ -140,7 +140,7 @@ async function fetchWitness(url: URL, guarded: GuardedFetch): Promise<string | u
   }
 }
 
-async function readCa(file: string): Promise<string> {
+export async function readCa(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch {

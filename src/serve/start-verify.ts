@@ -61,6 +61,10 @@ export async function startVerify(
     });
     opened.push(resolution);
     const { resolver } = resolution;
+    // Asked for before the first request needs them, which otherwise would have to wait for the worker to start as well.
+    for (const { did } of configuration.trust.operators) {
+      Promise.resolve(resolver.current(did)).catch((err: unknown) => log.warn({ did, err }, 'operator not resolved yet'));
+    }
     let current = configuration;
     let checks = checksFor(configuration, apis, store.nonces, resolver, clock);
     const answer = makeVerifyAnswer({

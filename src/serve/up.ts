@@ -23,7 +23,10 @@ export interface UpSettings extends StartSettings {
 }
 
 export async function startPair(file: string, configuration: Configuration, settings: UpSettings): Promise<RunningPair> {
-  const envoy = settings.envoy ?? (await locateEnvoy(settings.onProgress && { onProgress: settings.onProgress }));
+  // The control role serves by itself.
+  const wanted = configuration.verify !== undefined || configuration.sign !== undefined;
+  const envoy =
+    settings.envoy ?? (wanted ? await locateEnvoy(settings.onProgress && { onProgress: settings.onProgress }) : undefined);
   const service = await startService(file, configuration, settings);
   const envoys: { running: RunningEnvoy; close(): Promise<void> }[] = [];
   const urls: Partial<Record<RunningRole['role'], string>> = {};
@@ -34,9 +37,9 @@ export async function startPair(file: string, configuration: Configuration, sett
   };
   try {
     for (const running of service.roles) {
-      if (running.role === 'control') urls.control = running.address;
+      if (running.role === 'control') urls.control = controlUrl(configuration.control, running.address);
       const section = running.role === 'control' ? undefined : configuration[running.role];
-      if (section === undefined || running.prepareEnvoy === undefined) continue;
+      if (section === undefined || running.prepareEnvoy === undefined || envoy === undefined) continue;
       const { bootstrap, close } = await running.prepareEnvoy();
       const started = await startEnvoy({
         bootstrap,
@@ -60,6 +63,12 @@ export async function startPair(file: string, configuration: Configuration, sett
     throw error;
   }
   return { urls, reload: () => service.reload(), stop };
+}
+
+/** Where it is reached here; the world reaches it at its origin. */
+function controlUrl(control: Configuration['control'], address: string): string {
+  if (address.startsWith('unix:')) return address;
+  return `${control?.service.tls === undefined ? 'http' : 'https'}://${address}`;
 }
 
 function urlOf(listen: string, port: number | undefined, tls: boolean): string {

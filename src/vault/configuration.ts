@@ -32,7 +32,12 @@ export const resolutionConfiguration = z.strictObject({
     .default(600)
     .describe('how long after it was found a document serves while its host cannot be reached'),
   cacheEntries: z.int().min(0).max(1_000_000).default(10_000).describe('documents kept in memory'),
-  timeoutMillis: z.int().min(50).max(10_000).default(1500).describe('longest time to fetch a document, all of it'),
+  timeoutMillis: z
+    .int()
+    .min(50)
+    .max(10_000)
+    .default(500)
+    .describe('longest time to fetch a document, all of it; below `service.deadlineMillis`, which ends the wait of a request'),
   maxBytes: z
     .int()
     .min(4096)

@@ -28,11 +28,11 @@ export interface VaultStoreSettings {
   readonly writeTimeoutMillis?: number;
   /** Milliseconds since the epoch. */
   readonly clock?: () => number;
-  /** A larger file is opened after a check in part, and the rest is checked while it serves: 256 MiB, some seconds of reading. */
+  /** A larger file is opened after a check in part, and the rest is checked while it serves: 128 MiB, two seconds or so. */
   readonly checkedAtStartBytes?: number;
 }
 
-const DEFAULTS = { writeTimeoutMillis: 5000, clock: Date.now, checkedAtStartBytes: 256 * 1024 * 1024 };
+const DEFAULTS = { writeTimeoutMillis: 5000, clock: Date.now, checkedAtStartBytes: 128 * 1024 * 1024 };
 
 type Listener = (change: Change) => void;
 
