@@ -5,7 +5,7 @@ import type { ChangeWaiters } from './change-waiters.ts';
 import { defineOperation, type Operation } from './operation.ts';
 import { changes, changesQuery, health, noParameters, openapi } from './schemas.ts';
 
-const MOST_CHANGES = 1000;
+const MOST_CHANGES = 200;
 
 export function changesOperation(store: VaultStore, waiters: ChangeWaiters): Operation {
   return defineOperation({

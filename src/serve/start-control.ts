@@ -23,7 +23,7 @@ export interface RunningVault extends RunningRole {
 export async function startControl(configuration: ControlConfiguration, { log, clock }: StartSettings): Promise<RunningVault> {
   const directoryKey = await readDirectoryKey(configuration);
   await mkdir(dirname(configuration.store.file), { recursive: true, mode: 0o700 });
-  const store = await SqliteVaultStore.open({ file: configuration.store.file });
+  const store = await SqliteVaultStore.open({ file: configuration.store.file, clock });
   const verifier = LogVerifier.start();
   let current = configuration;
   try {

@@ -1,6 +1,6 @@
 // Puts a backup in the place of the store, which no service may hold. What was there is kept beside it.
 
-import { constants, copyFileSync, existsSync, renameSync, rmSync } from 'node:fs';
+import { constants, copyFileSync, existsSync, linkSync, renameSync, rmSync } from 'node:fs';
 import { lockStore, StoreError, toStoreError } from '../database.ts';
 import { assertApart } from './back-up-vault.ts';
 import { checkFile, walBytes } from './check-file.ts';
@@ -50,11 +50,24 @@ export function restoreVault({ from, store, force, now, progress }: Restore): Re
   }
 }
 
-/** With its -wal, which must not meet another file. The file goes first: a -wal alone is refused, a file without it is not always. */
+/**
+ * With its -wal, which must not meet another file. The store keeps its name until the restored one takes it: whenever this ends
+ * in between, the next start finds a file without its -wal, which it refuses, and never nothing, in whose place it would make one.
+ */
 function putAside(store: string, now: number): string {
   const aside = `${store}-replaced-${new Date(now).toISOString().replace(/[-:]|\.\d+/g, '')}`;
   if (existsSync(aside) || existsSync(`${aside}-wal`)) throw new StoreError(`${aside} exists: try again in a second`);
-  for (const suffix of ['', '-wal']) if (existsSync(store + suffix)) renameSync(store + suffix, aside + suffix);
+  if (existsSync(store)) nameTwice(store, aside);
+  if (existsSync(`${store}-wal`)) renameSync(`${store}-wal`, `${aside}-wal`);
   rmSync(`${store}-shm`, { force: true });
   return aside;
+}
+
+/** Not every file system can. */
+function nameTwice(file: string, other: string): void {
+  try {
+    linkSync(file, other);
+  } catch {
+    copyFileSync(file, other, constants.COPYFILE_EXCL);
+  }
 }
