@@ -5,6 +5,7 @@ import { type InnerList, parseDictionary, serializeInnerList } from 'structured-
 import { z } from 'zod';
 import { writeRecord } from '../src/audit/record.ts';
 import { loadProviders } from '../src/checks/capability/provider-registry.ts';
+import { chainConfiguration } from '../src/checks/chain/check-chain.ts';
 import { type Checks, makeChecks } from '../src/checks/checks.ts';
 import { NonceMemory } from '../src/checks/nonce/nonce-memory.ts';
 import { type PrivateKey, signBytes } from '../src/crypto/private-key.ts';
@@ -153,7 +154,7 @@ export function makeGateChecks({ operator, gateway }: Parsed, parties: Parties, 
     resolver: selfDescribingResolver(),
     routes: { authorities: new Set(['gateway.example']), providers: new Map(providers) },
     signature,
-    chain: { rootLifetimeDays: 90, cacheEntries: 100 },
+    chain: chainConfiguration.parse({ cacheEntries: 100 }),
     nonces: new NonceMemory({
       perKeyLimit: gateway.perKeyLimit ?? 100,
       windowMillis: (signature.maxLifetimeSeconds + 2 * signature.clockSkewSeconds) * 1000,

@@ -2,7 +2,6 @@
 // Members are written in lexicographic order; a test holds that to `canonicalize`. Prompts and completions are never in it.
 
 import type { VerifiedChain } from '../checks/chain/check-chain.ts';
-import type { KnownIdentity } from '../checks/identity/check-identity.ts';
 import { contentDigest } from '../crypto/content-digest.ts';
 import { type Decision, NOT_REQUIRED } from '../decision.ts';
 import { type InboundRequest, singleLine } from '../request.ts';
@@ -23,18 +22,19 @@ export function writeRecord(decision: Decision, request: InboundRequest | undefi
   const access = decision.effect === 'allow' ? decision.clearance.access : (decision.asked ?? decision.reached.access);
   // The chain counts as the agent's only once the request's own signature verified.
   const agent = signature === undefined ? undefined : identity;
+  const tokens = chain && tokensOf(chain);
   return JSON.stringify({
     action: access?.action,
-    agents: agent && [agent.agent],
+    agents: agent && tokens?.agents,
     at: new Date(at).toISOString(),
     body_bytes: request?.body.length,
     claimed: request && agent === undefined ? claimedFields(request) : undefined,
     content_digest: reached.body && request && request.body.length > 0 ? contentDigestOf(request) : undefined,
     decision_id: decisionId,
     detail: decision.effect === 'deny' ? decision.detail : undefined,
-    did_versions: agent && chain && didVersions(agent, chain),
+    did_versions: agent?.didVersions,
     effect: decision.effect,
-    jti: agent && chain && [chain.claims.jti],
+    jti: agent && tokens?.jti,
     keyid: signature?.jkt,
     level: attestation?.level,
     method: request && cut(request.method),
@@ -44,24 +44,37 @@ export function writeRecord(decision: Decision, request: InboundRequest | undefi
     path: request && cut(request.path),
     reason: decision.effect === 'deny' ? decision.reason : undefined,
     repeated: nonce?.repeated || undefined,
-    sid: agent && chain?.claims.sid,
+    sid: agent && chain?.leaf.sid,
     signature: signature && request && field(request, 'signature'),
     signature_input: signature && request && field(request, 'signature-input'),
-    task: agent && chain?.claims.task,
-    token_hashes: agent && chain?.tokenHashes,
+    task: agent && chain?.leaf.task,
+    token_hashes: agent && tokens?.token_hashes,
     tools: access?.tools,
     v: RECORD_VERSION,
   });
 }
 
-/** Which version of each DID's history the keys were taken from, where its method has versions. */
-function didVersions({ agent, operator, agentVersion }: KnownIdentity, { operatorVersion }: VerifiedChain) {
-  const versions = [
-    agentVersion !== undefined && [agent, agentVersion],
-    operatorVersion !== undefined && [operator, operatorVersion],
-  ];
-  const known = versions.filter((version) => version !== false).sort(([a], [b]) => ((a ?? '') < (b ?? '') ? -1 : 1));
-  return known.length > 0 ? Object.fromEntries(known) : undefined;
+// The same for every request of a chain.
+const described = new WeakMap<VerifiedChain, TokenMembers>();
+
+interface TokenMembers {
+  readonly agents: readonly string[];
+  readonly jti: readonly string[];
+  readonly token_hashes: readonly string[];
+}
+
+/** One entry for each token of the chain, root first: who acts under it, its id and its hash stand at the same place. */
+function tokensOf(chain: VerifiedChain): TokenMembers {
+  let members = described.get(chain);
+  if (members === undefined) {
+    members = {
+      agents: chain.links.map(({ agent }) => agent),
+      jti: chain.links.map(({ jti }) => jti),
+      token_hashes: chain.links.map(({ tokenHash }) => tokenHash),
+    };
+    described.set(chain, members);
+  }
+  return members;
 }
 
 function claimedFields(request: InboundRequest) {

@@ -105,7 +105,7 @@ const encodedMetadata = new WeakMap<VerifiedChain, Uint8Array>();
 function chainMetadata({ chain, identity, attestation }: Clearance): Uint8Array {
   let encoded = encodedMetadata.get(chain);
   if (encoded === undefined) {
-    const { sid, task, jti } = chain.claims;
+    const { sid, task, jti } = chain.leaf;
     // No policies are evaluated yet; the operator's chain of capabilities is what permitted.
     encoded = metadataStruct({
       agent: identity.agent,

@@ -15,7 +15,8 @@ import { encodeDeny } from '../ext-authz/build-check-response.ts';
 import { startGrpcServer } from '../ext-authz/grpc-server.ts';
 import { problem } from '../ext-authz/problem.ts';
 import type { SigningCredentials } from '../sign/sign-request.ts';
-import { parseRootToken, TokenError } from '../token/capability-token.ts';
+import { findChainFault, readChainForm, tokenName } from '../token/chain-form.ts';
+import { bindKey, TokenError } from '../token/token-form.ts';
 import { authorizationServiceOf } from './envoy-settings.ts';
 import type { RunningRole } from './running-role.ts';
 import { readSecret, SecretError } from './secret.ts';
@@ -76,14 +77,17 @@ export async function readCredentials(configuration: SignConfiguration): Promise
     const key = readPrivateKey(await readSecret(configuration.key, 'sign.key'));
     // A capability is no secret: without the key nothing can be done with it.
     const chain = (await readSecret(configuration.capability, 'sign.capability', true)).split(/\s+/);
-    const [compact, ...links] = chain;
-    if (compact === undefined || links.length > 0)
-      throw new ConfigurationError(['sign.capability: links are not supported yet: give the root token alone']);
-    const token = parseRootToken(compact);
-    if (token.untrustedKey.jkt !== key.publicKey.jkt || token.algorithm !== key.algorithm) {
+    const [root, ...links] = chain;
+    if (root === undefined) throw new ConfigurationError(['sign.capability: is empty']);
+    const form = readChainForm([root, ...links]);
+    const fault = findChainFault(form);
+    if (fault !== undefined) throw new ConfigurationError([`sign.capability: ${tokenName(fault.at)} ${fault.why}`]);
+    // No token below another one outlives it, so the leaf says when the chain ends.
+    const leaf = bindKey(form.at(-1) ?? form[0]);
+    if (leaf.untrustedKey.jkt !== key.publicKey.jkt || leaf.algorithm !== key.algorithm) {
       throw new ConfigurationError(['sign.capability: was issued to another key than sign.key']);
     }
-    return { key, chain, expiresAt: token.untrustedClaims.exp * 1000 };
+    return { key, chain, expiresAt: leaf.untrustedClaims.exp * 1000 };
   } catch (error) {
     return asConfigurationError(error);
   }

@@ -8,6 +8,7 @@ import type { MethodDefinition, ServerUnaryCall } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { pino } from 'pino';
 import { loadProviders } from '../../src/checks/capability/provider-registry.ts';
+import { chainConfiguration } from '../../src/checks/chain/check-chain.ts';
 import { type Checks, makeChecks } from '../../src/checks/checks.ts';
 import { makeVerifyAnswer } from '../../src/ext-authz/answer-verify.ts';
 import { makeCheckHandler } from '../../src/ext-authz/authorization-service.ts';
@@ -67,7 +68,7 @@ export async function openGate(settings: GateSettings): Promise<Gate> {
     resolver: selfDescribingResolver(),
     routes: { authorities: new Set(['gateway.local']), providers },
     signature: { maxLifetimeSeconds: 60, clockSkewSeconds: 30 },
-    chain: { rootLifetimeDays: 90, cacheEntries: 1000 },
+    chain: chainConfiguration.parse({ cacheEntries: 1000 }),
     nonces: store.nonces,
     clock,
     newDecisionId: randomUUID,

@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { loadProviders } from '../../src/checks/capability/provider-registry.ts';
+import { chainConfiguration } from '../../src/checks/chain/check-chain.ts';
 import { makeChecks } from '../../src/checks/checks.ts';
 import { NonceMemory } from '../../src/checks/nonce/nonce-memory.ts';
 import { type Algorithm, importPublicJwk } from '../../src/crypto/public-key.ts';
@@ -57,7 +58,7 @@ test.each(readOwn<RequestVector[]>('requests.json').map((vector) => [vector.name
         providers: new Map(api ? [['openai', { name: 'openai', api, aliases: new Map() }]] : []),
       },
       signature: { maxLifetimeSeconds: 60, clockSkewSeconds: 30 },
-      chain: { rootLifetimeDays: 90, cacheEntries: 0 },
+      chain: chainConfiguration.parse({ cacheEntries: 0 }),
       nonces: new NonceMemory({ perKeyLimit: 10, windowMillis: 120_000, monotonic: () => now, forgottenThrough: 0, bornAt: 0 }),
       clock: () => now,
       newDecisionId: () => 'decision',

@@ -1,42 +1,65 @@
-// Row 5 of profile section 4: the capability chain holds. So far a chain is one root token; a link is refused.
-// A chain that held is kept by its field value, so that a later request pays for no signature but its own;
-// its times are looked at every time.
+// Row 5 of profile section 4: the capability chain holds. The cheap parts come first, so that what does not fit costs a stranger
+// more than it costs us: form of all tokens, edges, times, the operator's signature on the root, each link's under its parent's key.
+// A chain that held is kept by its tokens, so that a later request pays for no signature but its own; its times are looked at
+// every time.
 
 import { hash } from 'node:crypto';
-import { compactVerify } from 'jose';
 import { z } from 'zod';
 import type { Algorithm, PublicKey } from '../../crypto/public-key.ts';
 import { denied, type Outcome, passed } from '../../outcome.ts';
 import type { AuthorizationDetails } from '../../token/authorization-details.ts';
-import { parseRootToken, type RootClaims, TokenError, type UntrustedToken } from '../../token/capability-token.ts';
-import { findAssertionKey, type TrustedOperator, type TrustedOperators } from '../../trust/operators.ts';
-import { type DidDocument, UnavailableDid, UnknownDid } from '../../vault/did-document.ts';
+import { parseRootToken } from '../../token/capability-token.ts';
+import { type ChainFault, type ChainForm, findChainFault, readAt, readChainForm, tokenName } from '../../token/chain-form.ts';
+import { listed } from '../../token/edge.ts';
+import { parseLinkToken } from '../../token/link-token.ts';
+import { TokenError, type WithKey } from '../../token/token-form.ts';
+import type { TrustedOperator, TrustedOperators } from '../../trust/operators.ts';
+import type { DidDocument } from '../../vault/did-document.ts';
 import type { DidResolver } from '../../vault/resolver.ts';
 import type { WellFormedRequest } from '../form/check-form.ts';
 import type { ClaimedSignature } from '../signature/signature-input.ts';
+import { type ChainTimes, findOverlong, findUntimely, lifetimeConfiguration, timesOf } from './chain-times.ts';
+import { findUnsigned } from './verify-links.ts';
+import { verifyRoot } from './verify-root.ts';
 
 export const chainConfiguration = z.strictObject({
-  rootLifetimeDays: z.int().min(1).max(366).default(90).describe('longest lifetime of a root token that is accepted'),
+  ...lifetimeConfiguration,
   cacheEntries: z.int().min(0).max(1_000_000).default(10_000).describe('verified chains kept in memory'),
 });
 export type ChainConfiguration = z.infer<typeof chainConfiguration>;
 
 declare const verified: unique symbol;
 
-/** A chain whose every token verified under a trusted operator; its times held when it was last looked at. */
+/** A token of a verified chain. */
+export interface VerifiedLink {
+  readonly agent: string;
+  readonly jti: string;
+  /** Of the key that the token is bound to. */
+  readonly jkt: string;
+  readonly sid: string | undefined;
+  readonly task: string | undefined;
+  /** Seconds since the epoch. */
+  readonly exp: number;
+  readonly iat: number;
+  /** base64url SHA-256 of the compact token. */
+  readonly tokenHash: string;
+}
+
+/** A chain whose every token verified, the root under a trusted operator; its times held when it was last looked at. */
 export interface VerifiedChain {
   readonly [verified]: true;
   readonly operator: TrustedOperator;
   /** The version of the operator's DID log that its key stands in; `undefined` for a method without versions. */
   readonly operatorVersion: string | undefined;
-  readonly agent: string;
-  readonly claims: RootClaims;
+  /** Every token, root first. */
+  readonly links: readonly [VerifiedLink, ...VerifiedLink[]];
+  /** The last of them: who acts, in which session and task. */
+  readonly leaf: VerifiedLink;
+  /** The leaf's, under which those of all tokens above it hold too. */
   readonly details: AuthorizationDetails;
-  /** The key that signs requests under this chain, and the one algorithm it does so with. */
+  /** The leaf's key, which signs requests under this chain, and the one algorithm it does so with. */
   readonly key: PublicKey;
   readonly algorithm: Algorithm;
-  /** base64url SHA-256 of each token, root first. */
-  readonly tokenHashes: readonly string[];
 }
 
 export interface ChainCheckSettings {
@@ -57,6 +80,7 @@ export type ChainCheck = (
 /** A chain that verified, and what has to be as it was for that to be so still. */
 interface Kept {
   readonly chain: VerifiedChain;
+  readonly times: ChainTimes;
   readonly issuer: DidDocument;
   /** Milliseconds since the epoch at which the issuer's key runs out. */
   readonly until: number;
@@ -65,31 +89,29 @@ interface Kept {
 export function makeChainCheck(settings: ChainCheckSettings): ChainCheck {
   const kept = new Map<string, Kept>();
   return async (wellFormed, claimed, now) => {
-    const field = wellFormed.untrustedCapabilityField;
-    const before = kept.get(field);
+    // By the tokens and not by the field: blanks between them would make another entry of the same chain.
+    const name = wellFormed.untrustedTokens.join(' ');
+    const before = kept.get(name);
     if (before !== undefined && claimed.keyid !== before.chain.key.jkt) return wrongKey();
-    let chain: VerifiedChain;
-    if (before !== undefined && (await isInForce(before, settings.resolver, now))) {
-      chain = before.chain;
-    } else {
-      // Seen for the first time, or its issuer's keys are not what they were.
-      const outcome = await verifyChain(wellFormed.untrustedTokens, claimed, settings, now);
-      kept.delete(field);
-      if (outcome.denied) return outcome;
-      if (kept.size >= settings.configuration.cacheEntries) forgetOldest(kept);
-      if (settings.configuration.cacheEntries > 0) kept.set(ownCopy(field), outcome.proof);
-      chain = outcome.proof.chain;
+    if (before !== undefined && holdsStill(before, settings.resolver, now)) {
+      const untimely = findUntimely(before.times, settings.clockSkewSeconds, now);
+      return untimely === undefined ? passed(before.chain) : broken(untimely);
     }
-    const untimely = findUntimely(chain.claims, settings, now);
-    return untimely === undefined ? passed(chain) : denied('chain-invalid', untimely);
+    // Seen for the first time, or its issuer's keys are not what they were.
+    const outcome = await verifyChain(wellFormed.untrustedTokens, claimed, settings, now);
+    kept.delete(name);
+    if (outcome.denied) return outcome;
+    if (kept.size >= settings.configuration.cacheEntries) forgetOldest(kept);
+    if (settings.configuration.cacheEntries > 0) kept.set(ownCopy(name), outcome.proof);
+    return passed(outcome.proof.chain);
   };
 }
 
-/** Without an issuer's document there is no saying; looking again then says why. */
-async function isInForce({ chain, issuer, until }: Kept, resolver: DidResolver, now: number): Promise<boolean> {
-  if (now >= until) return false;
+function holdsStill({ chain, issuer, until }: Kept, resolver: DidResolver, now: number): boolean {
   const current = resolver.current(chain.operator.did);
-  return (current instanceof Promise ? await current.catch(() => undefined) : current) === issuer;
+  // Whether it can be had is found, and answered, where the chain is verified again.
+  if (current instanceof Promise) current.catch(() => {});
+  return current === issuer && now < until;
 }
 
 function forgetOldest(kept: Map<string, Kept>): void {
@@ -99,100 +121,72 @@ function forgetOldest(kept: Map<string, Kept>): void {
   }
 }
 
-/** Cut out of a request's header section, the field would keep all of it in memory. */
-function ownCopy(field: string): string {
-  return Buffer.from(field, 'latin1').toString('latin1');
+/** Cut out of a request's header section, the text would keep all of it in memory. */
+function ownCopy(name: string): string {
+  return Buffer.from(name, 'latin1').toString('latin1');
 }
 
 function wrongKey() {
   return denied('signature-key', 'The keyid is not the thumbprint of the cnf.jwk of the leaf token.');
 }
 
+function broken({ at, why }: ChainFault) {
+  return denied('chain-invalid', sentence(`${tokenName(at)} ${why}`));
+}
+
+type Tokens = WellFormedRequest['untrustedTokens'];
+
 async function verifyChain(
-  tokens: readonly [string, ...string[]],
+  tokens: Tokens,
   claimed: ClaimedSignature,
   settings: ChainCheckSettings,
   now: number,
 ): Promise<Outcome<Kept>> {
-  if (tokens.length > 1) return denied('chain-invalid', 'Links are not accepted by this gateway yet: send the root token alone.');
-  let token: UntrustedToken;
   try {
-    token = parseRootToken(tokens[0]);
+    const leaf = readLeaf(tokens);
+    // Row 4 comes before row 5, but needs the leaf to be readable.
+    if (claimed.keyid !== leaf.untrustedKey.jkt) return wrongKey();
+    const chain = readChainForm(tokens);
+    const times = timesOf(chain);
+    const fault =
+      findChainFault(chain) ?? findOverlong(chain, settings.configuration) ?? findUntimely(times, settings.clockSkewSeconds, now);
+    if (fault !== undefined) return broken(fault);
+    const issued = await verifyRoot(chain[0], settings, now);
+    if (issued.denied) return issued;
+    const unsigned = await findUnsigned(chain);
+    if (unsigned !== undefined) return broken(unsigned);
+    // What the leaf is for, every token above it is for too.
+    if (!settings.gatewayNames.some((name) => listed(leaf.untrustedClaims.aud).includes(name)))
+      return denied('chain-invalid', sentence(`${tokenName(tokens.length - 1)} is not for this gateway`));
+    const { operator, issuer, until } = issued.proof;
+    const links = chain.map(linkOf);
+    const verifiedChain = {
+      operator,
+      operatorVersion: issuer.versionId,
+      links,
+      leaf: links.at(-1),
+      details: leaf.untrustedClaims.authorization_details[0],
+      key: leaf.untrustedKey,
+      algorithm: leaf.algorithm,
+    } as unknown as VerifiedChain;
+    return passed({ chain: verifiedChain, times, issuer, until });
   } catch (error) {
-    if (error instanceof TokenError)
-      return denied('chain-invalid', `The root token is not in the form of the profile: ${error.message}.`);
+    if (error instanceof TokenError) return denied('chain-invalid', sentence(error.message));
     throw error;
   }
-  // Row 4 comes before row 5, but needs the leaf to be readable.
-  if (claimed.keyid !== token.untrustedKey.jkt) return wrongKey();
-  const claims = token.untrustedClaims;
-  const [details] = claims.authorization_details;
-  const operator = settings.operators.get(claims.iss);
-  if (operator === undefined || claims.sub !== claims.iss) return unknownIssuer();
-  let issuer: DidDocument;
-  try {
-    issuer = await findIssuer(settings.resolver, token, now);
-  } catch (error) {
-    if (error instanceof UnknownDid) return unknownIssuer(error);
-    if (error instanceof UnavailableDid)
-      return denied('identity-unavailable', 'The DID of the operator cannot be resolved now.', error);
-    throw error;
-  }
-  const method = findAssertionKey(issuer, token.header.kid, now);
-  if (method?.key.algorithms.includes(token.header.alg) !== true || !(await verifies(token, method.key))) return unknownIssuer();
-  if (details === undefined || !audienceIncludes(claims.aud, settings.gatewayNames)) {
-    return denied('chain-invalid', 'The root token is not for this gateway.');
-  }
-  const chain = {
-    operator,
-    operatorVersion: issuer.versionId,
-    agent: claims.client_id,
-    claims,
-    details,
-    key: token.untrustedKey,
-    algorithm: token.algorithm,
-    tokenHashes: tokens.map((compact) => hash('sha256', compact, 'base64url')),
-  } as unknown as VerifiedChain;
-  return passed({ chain, issuer, until: method.expires ?? Number.POSITIVE_INFINITY });
 }
 
-/** One answer for all of it: whom a gateway trusts is not for strangers to find out by asking. */
-function unknownIssuer(cause?: unknown) {
-  return denied('chain-invalid', 'The root token does not verify under a key of an operator that this gateway trusts.', cause);
+function readLeaf(tokens: Tokens): WithKey<ChainForm[number]> {
+  const at = tokens.length - 1;
+  const compact = tokens[at] ?? '';
+  return at === 0 ? readAt(at, () => parseRootToken(compact)) : readAt(at, () => parseLinkToken(compact));
 }
 
-/** The issuer's document; a newer one where the key is not in this one, since it may have been published just now. */
-async function findIssuer(resolver: DidResolver, token: UntrustedToken, now: number): Promise<DidDocument> {
-  const document = await resolver.current(token.untrustedClaims.iss);
-  return findAssertionKey(document, token.header.kid, now) === undefined ? resolver.newer(document) : document;
+function linkOf({ compact, untrustedClaims, untrustedJkt }: ChainForm[number]): VerifiedLink {
+  const { client_id, jti, sid, task, exp, iat } = untrustedClaims;
+  return { agent: client_id, jti, jkt: untrustedJkt, sid, task, exp, iat, tokenHash: hash('sha256', compact, 'base64url') };
 }
 
-async function verifies(token: UntrustedToken, key: PublicKey): Promise<boolean> {
-  try {
-    await compactVerify(token.compact, key.keyObject, { algorithms: [token.header.alg] });
-    return true;
-  } catch {
-    // jose throws for a signature that does not verify as for a key that cannot: either way the token is not believed.
-    return false;
-  }
-}
-
-function audienceIncludes(aud: RootClaims['aud'], names: readonly string[]): boolean {
-  const audience = typeof aud === 'string' ? [aud] : aud;
-  return names.some((name) => audience.includes(name));
-}
-
-function findUntimely(
-  claims: RootClaims,
-  { clockSkewSeconds, configuration }: ChainCheckSettings,
-  now: number,
-): string | undefined {
-  const seconds = now / 1000;
-  if (claims.exp <= seconds) return 'The root token has expired.';
-  if (claims.iat > seconds + clockSkewSeconds) return 'The root token was issued in the future.';
-  if (claims.nbf !== undefined && claims.nbf > seconds + clockSkewSeconds) return 'The root token is not valid yet.';
-  if (claims.exp - claims.iat > configuration.rootLifetimeDays * 86_400) {
-    return `The root token lives longer than the ${configuration.rootLifetimeDays} days that this gateway accepts.`;
-  }
-  return undefined;
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }

@@ -1,67 +1,113 @@
-// Row 6 of profile section 4: the agent is who the root says it is, by a current key of its DID, under this operator.
+// Row 6 of profile section 4: the agents of the chain are who it says they are. The root's agent by a current key of its DID, under
+// this operator; each agent that a link passes the work on to by a current key of its own.
 
 import { type Denied, denied, type Outcome, passed } from '../../outcome.ts';
 import { type DidDocument, UnavailableDid, UnknownDid } from '../../vault/did-document.ts';
 import type { DidResolver } from '../../vault/resolver.ts';
-import type { VerifiedChain } from '../chain/check-chain.ts';
+import type { VerifiedChain, VerifiedLink } from '../chain/check-chain.ts';
 
 declare const proven: unique symbol;
 
 export interface KnownIdentity {
   readonly [proven]: true;
+  /** Who acts. */
   readonly agent: string;
   readonly operator: string;
-  /** The version of the agent's DID log that its key stands in; `undefined` for a method without versions. */
-  readonly agentVersion: string | undefined;
+  /** The version of each DID's log that its key stands in, by DID and in their order; `undefined` where no method has versions. */
+  readonly didVersions: Readonly<Record<string, string>> | undefined;
 }
 
 export type IdentityCheck = (chain: VerifiedChain, now: number) => Outcome<KnownIdentity> | Promise<Outcome<KnownIdentity>>;
 
 interface Known {
-  readonly document: DidDocument;
+  readonly bound: readonly VerifiedLink[];
+  /** Of the agents of `bound`, in its order. */
+  readonly documents: readonly DidDocument[];
   /** Milliseconds since the epoch. */
   readonly until: number;
   readonly outcome: Outcome<KnownIdentity>;
 }
 
 export function makeIdentityCheck(resolver: DidResolver): IdentityCheck {
-  // What was found for a verified chain holds as long as the document is the same one, and the key has not run out.
+  // What was found for a verified chain holds as long as the documents are the same ones, and no key has run out.
   const known = new WeakMap<VerifiedChain, Known>();
 
   return (chain, now) => {
-    const document = resolver.current(chain.agent);
-    if (document instanceof Promise) return document.then((found) => identify(chain, found, now)).catch(asDenied);
     const before = known.get(chain);
-    return before?.document === document && now < before.until ? before.outcome : identify(chain, document, now).catch(asDenied);
+    const bound = before?.bound ?? boundTokens(chain);
+    const documents = bound.map(({ agent }) => resolver.current(agent));
+    if (!documents.every((document): document is DidDocument => !(document instanceof Promise)))
+      return Promise.all(documents)
+        .then((found) => identify(chain, bound, found, now))
+        .catch(asDenied);
+    const same = before?.documents.every((document, at) => document === documents[at]) === true && now < before.until;
+    return same ? before.outcome : identify(chain, bound, documents, now).catch(asDenied);
   };
 
-  async function identify(chain: VerifiedChain, current: DidDocument, now: number): Promise<Outcome<KnownIdentity>> {
-    let document = current;
-    let key = findKey(chain, document, now);
-    if (key === undefined) {
-      // Once: where nothing is kept, each document that is found is another one.
-      document = await resolver.newer(document);
-      key = findKey(chain, document, now);
+  async function identify(
+    chain: VerifiedChain,
+    bound: readonly VerifiedLink[],
+    documents: readonly DidDocument[],
+    now: number,
+  ): Promise<Outcome<KnownIdentity>> {
+    const inForce: DidDocument[] = [];
+    let until = Number.POSITIVE_INFINITY;
+    for (const [at, document] of documents.entries()) {
+      const link = bound[at];
+      const found = link && (await findKey(link.jkt, document, now));
+      if (found === undefined) return denied('identity-unknown', notCurrent(chain, link));
+      inForce.push(found.document);
+      until = Math.min(until, found.until);
     }
-    if (key === undefined) return denied('identity-unknown', "The cnf.jwk is not a current key of the agent's DID.");
-    const controlled =
-      document.controller === undefined ? chain.operator.vouchesForAgents : document.controller.includes(chain.operator.did);
-    if (!controlled) return denied('identity-unknown', 'The operator does not control this agent and may not vouch for it.');
+    // Who gets work from an agent needs no controller in common with it: the link says that the agent passed it on.
+    if (!isControlled(chain, inForce[0]))
+      return denied('identity-unknown', 'The operator does not control this agent and may not vouch for it.');
     const outcome = passed({
-      agent: chain.agent,
+      agent: chain.leaf.agent,
       operator: chain.operator.did,
-      agentVersion: document.versionId,
+      didVersions: versionsOf(chain, inForce),
     } as KnownIdentity);
-    known.set(chain, { document, until: key.expires ?? Number.POSITIVE_INFINITY, outcome });
+    known.set(chain, { bound, documents: inForce, until, outcome });
     return outcome;
+  }
+
+  /** The key in the document, or in a newer one: it may have been published just now. */
+  async function findKey(
+    jkt: string,
+    document: DidDocument,
+    now: number,
+  ): Promise<{ document: DidDocument; until: number } | undefined> {
+    const method = document.verificationMethods.find(
+      ({ key, purposes, expires }) =>
+        purposes.includes('capabilityInvocation') && key.jkt === jkt && (expires === undefined || now < expires),
+    );
+    if (method !== undefined) return { document, until: method.expires ?? Number.POSITIVE_INFINITY };
+    const newer = await resolver.newer(document);
+    return newer === document ? undefined : findKey(jkt, newer, now);
   }
 }
 
-function findKey(chain: VerifiedChain, { verificationMethods }: DidDocument, now: number) {
-  return verificationMethods.find(
-    ({ key, purposes, expires }) =>
-      purposes.includes('capabilityInvocation') && key.jkt === chain.key.jkt && (expires === undefined || now < expires),
-  );
+/** The tokens whose key must be their agent's own: the root, and each link to another agent. Below them the same agent's keys follow by signature. */
+function boundTokens({ links }: VerifiedChain): readonly VerifiedLink[] {
+  return links.filter(({ agent }, at) => agent !== links[at - 1]?.agent);
+}
+
+function isControlled({ operator }: VerifiedChain, document: DidDocument | undefined): boolean {
+  return document?.controller === undefined ? operator.vouchesForAgents : document.controller.includes(operator.did);
+}
+
+function notCurrent({ links }: VerifiedChain, link: VerifiedLink | undefined): string {
+  const at = link === undefined ? 0 : links.indexOf(link);
+  return at === 0
+    ? "The cnf.jwk is not a current key of the agent's DID."
+    : `The cnf.jwk of link ${at} is not a current key of its agent's DID.`;
+}
+
+function versionsOf(chain: VerifiedChain, documents: readonly DidDocument[]): Record<string, string> | undefined {
+  const versions = new Map(documents.map(({ did, versionId }) => [did, versionId]));
+  versions.set(chain.operator.did, chain.operatorVersion);
+  const known = [...versions].flatMap(([did, version]) => (version === undefined ? [] : [[did, version] as const]));
+  return known.length > 0 ? Object.fromEntries(known.sort(([one], [other]) => (one < other ? -1 : 1))) : undefined;
 }
 
 function asDenied(error: unknown): Denied {
