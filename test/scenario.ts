@@ -24,6 +24,7 @@ import { didKeyOf } from '../src/vault/did-key.ts';
 import { selfDescribingResolver } from '../src/vault/resolver.ts';
 import { resolveSelfDescribing } from '../src/vault/self-describing-did.ts';
 import { keyOf } from './keys.ts';
+import { linkBelow, type MadeToken, merged, signToken } from './link.ts';
 
 /** Milliseconds since the epoch at which every scenario begins: 2026-01-01T00:00:00Z. */
 export const START = 1_767_225_600_000;
@@ -35,6 +36,24 @@ const open = z.record(z.string(), z.unknown());
 const headers = z.record(z.string(), z.union([z.string(), z.array(z.string()), z.null()]));
 const target = { method: z.string(), path: z.string(), host: z.string(), headers, body: z.union([z.string(), open]) };
 
+const link = z
+  .strictObject({
+    /** Whose link it is: `agent`, or the name of another, who is its key's did:key. The parent's by default. */
+    agent: z.string(),
+    /** Name of the key that it is bound to; by default its agent's own where it is another's, and a new one otherwise. */
+    key: z.string(),
+    algorithm: z.enum(ALGORITHMS),
+    /** Members of the `authorization_details` entry; null leaves one out. */
+    details: open,
+    claims: open,
+    /** `$jkt` and `$urn` stand for the parent's key. */
+    header: open,
+    payload: z.string(),
+    /** Name of the key that signs it. */
+    signedBy: z.string(),
+  })
+  .partial();
+
 /** What a case may say; every part has a default, which together make a request that is allowed. */
 export const scenarioSchema = z.strictObject({
   capability: z
@@ -45,8 +64,10 @@ export const scenarioSchema = z.strictObject({
       claims: open,
       header: open,
       signedBy: z.enum(['operator', 'stranger']),
-      /** Times that the token is repeated behind the root, as links would be. */
-      links: z.int(),
+      /** Links below the root, each right in every part that it does not replace. */
+      chain: z.array(link),
+      /** Which tokens are sent, by their place; the root is 0. */
+      send: z.array(z.int()),
       /** Appended to the token's text. */
       append: z.string(),
       /** Payload instead of the claims. */
@@ -183,7 +204,7 @@ export async function arrive(http: CheckedHttpRequest, checks: Checks, now: numb
   return { decision, request, http, record: writeRecord(decision, request, reached.nonce?.decisionId ?? 'decision-0', now) };
 }
 
-export async function makeToken({ capability, agent }: Parsed, parties: Parties): Promise<string> {
+export function makeRoot({ capability, agent }: Parsed, parties: Parties): MadeToken {
   const { operator, operatorDid, agentDid } = parties;
   const key = agent.holds === 'stranger' ? keyOf('stranger') : parties.agent;
   const issuedAt = START / 1000 - 60;
@@ -202,7 +223,7 @@ export async function makeToken({ capability, agent }: Parsed, parties: Parties)
       jti: 'AAAAAAAAAAAAAAAAAAAAAA',
       cnf: { jwk: { ...key.publicKey.jwk, alg: key.algorithm } },
       del_depth: 0,
-      del_max_depth: 0,
+      del_max_depth: capability.chain === undefined ? 0 : 5,
       authorization_details: [details],
     },
     substituted(capability.claims, {
@@ -216,18 +237,47 @@ export async function makeToken({ capability, agent }: Parsed, parties: Parties)
     { alg: operator.algorithm, typ: 'agent-cap+jwt', kid },
     substituted(capability.header, { $fragment: kid?.slice(kid.indexOf('#')) ?? '' }),
   );
-  const payload = capability.payload ?? JSON.stringify(claims);
   const signer = capability.signedBy === 'stranger' ? keyOf('stranger', operator.algorithm) : operator;
-  const protectedHeader = Buffer.from(JSON.stringify(header)).toString('base64url');
-  const body = Buffer.from(payload).toString('base64url');
-  const signature = signBytes(signer, Buffer.from(`${protectedHeader}.${body}`)).toString('base64url');
-  return `${protectedHeader}.${body}.${signature}${capability.append ?? ''}`;
+  const compact = signToken(header, capability.payload ?? JSON.stringify(claims), signer);
+  return { compact: `${compact}${capability.append ?? ''}`, claims, key };
+}
+
+export async function makeToken(scenario: Parsed, parties: Parties): Promise<string> {
+  return makeRoot(scenario, parties).compact;
+}
+
+/** The whole chain, root first; the last token's key signs the request. */
+export function makeChain(scenario: Parsed, parties: Parties): readonly [MadeToken, ...MadeToken[]] {
+  const root = makeRoot(scenario, parties);
+  const chain: [MadeToken, ...MadeToken[]] = [root];
+  let holder = 'agent';
+  let parent = root;
+  for (const [at, { agent = holder, key, algorithm, details, claims, header, signedBy, payload }] of (
+    scenario.capability.chain ?? []
+  ).entries()) {
+    const did = agent === 'agent' ? parties.agentDid : didKeyOf(keyOf(agent).publicKey);
+    const bound = keyOf(key ?? (agent === holder ? `${agent} ${at}` : agent), algorithm);
+    const [above] = parent.claims.authorization_details as [Record<string, unknown>];
+    const words = { $agent: parties.agentDid, $operator: parties.operatorDid, $stranger: didKeyOf(keyOf('stranger').publicKey) };
+    const own = { client_id: did, authorization_details: [merged(above, details)], ...substituted(claims, words) };
+    const { jkt } = parent.key.publicKey;
+    parent = linkBelow(parent, {
+      key: bound,
+      claims: own,
+      header: substituted(header, { $jkt: jkt, $urn: `urn:ietf:params:oauth:jwk-thumbprint:sha-256:${jkt}` }),
+      payload,
+      signedBy: signedBy === undefined ? undefined : keyOf(signedBy),
+    });
+    chain.push(parent);
+    holder = agent;
+  }
+  return chain;
 }
 
 export async function signedRequest(scenario: Parsed, parties: Parties): Promise<CheckedHttpRequest> {
   const { request, signing, after, capability } = scenario;
-  const token = await makeToken(scenario, parties);
-  const chain = [token, ...Array.from({ length: capability.links ?? 0 }, () => token)];
+  const made = makeChain(scenario, parties);
+  const chain = (capability.send ?? [...made.keys()]).map((at) => made[at]?.compact ?? '');
   const method = request.method ?? 'POST';
   const body = bytesOf(request.body ?? (method === 'POST' ? DEFAULT_BODY : ''));
   const [path = '', query] = (request.path ?? '/openai/v1/chat/completions').split(/(?=\?)/, 2);
@@ -235,7 +285,7 @@ export async function signedRequest(scenario: Parsed, parties: Parties): Promise
   overlay(fields, request.headers);
   const authority = request.host ?? 'gateway.example';
   const parts = { method, authority, path, query: query ?? '?', fields, body };
-  const key = scenario.agent.holds === 'stranger' ? keyOf('stranger') : parties.agent;
+  const { key } = made.at(-1) ?? made[0];
   const moment = {
     now: START + (signing.at ?? 0) * 1000,
     lifetimeSeconds: signing.lifetimeSeconds ?? 60,
@@ -296,10 +346,6 @@ function overlay(fields: Map<string, string[]>, changes: z.infer<typeof headers>
     if (value === null) fields.delete(name);
     else fields.set(name, typeof value === 'string' ? [value] : value);
   }
-}
-
-function merged(base: Record<string, unknown>, changes: Record<string, unknown> = {}): Record<string, unknown> {
-  return Object.fromEntries(Object.entries({ ...base, ...changes }).filter(([, value]) => value !== null));
 }
 
 function substituted(claims: Record<string, unknown> = {}, words: Record<string, string>): Record<string, unknown> {

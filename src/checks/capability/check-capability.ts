@@ -19,7 +19,8 @@ export interface AllowedAccess extends AskedAccess {
   readonly [allowed]: true;
 }
 
-interface Asked extends WantedAccess {
+/** What the request asks for, before it is held against anything. */
+export interface Asked extends WantedAccess {
   readonly qualifiedModel: string | undefined;
 }
 
@@ -92,7 +93,7 @@ function readBody(request: InboundRequest, body: Uint8Array, operation: Operatio
 }
 
 /** `of` says whose limit it is; limits may be told to the caller, since they are its own. */
-function findBeyond(asked: Asked, inputBytes: number, details: AuthorizationDetails, of: string): Denied | undefined {
+export function findBeyond(asked: Asked, inputBytes: number, details: AuthorizationDetails, of: string): Denied | undefined {
   const { action, tools, outputTokens, qualifiedModel } = asked;
   if (!details.actions.includes(action)) return beyond(`The ${of} does not include the action "${action}".`);
   if (qualifiedModel !== undefined && !details.models?.some((pattern) => covers(pattern, qualifiedModel))) {
