@@ -143,10 +143,10 @@ async function verifyChain(
   now: number,
 ): Promise<Outcome<Kept>> {
   try {
-    const leaf = readLeaf(tokens);
+    const { leaf, readChain } = readFromLeaf(tokens);
     // Row 4 comes before row 5, but needs the leaf to be readable.
     if (claimed.keyid !== leaf.untrustedKey.jkt) return wrongKey();
-    const chain = readChainForm(tokens);
+    const chain = readChain();
     const times = timesOf(chain);
     const fault =
       findChainFault(chain) ?? findOverlong(chain, settings.configuration) ?? findUntimely(times, settings.clockSkewSeconds, now);
@@ -176,10 +176,15 @@ async function verifyChain(
   }
 }
 
-function readLeaf(tokens: Tokens): WithKey<ChainForm[number]> {
-  const at = tokens.length - 1;
-  const compact = tokens[at] ?? '';
-  return at === 0 ? readAt(at, () => parseRootToken(compact)) : readAt(at, () => parseLinkToken(compact));
+/** The leaf at once, and the whole chain where it is wanted. @throws {TokenError} both */
+function readFromLeaf([root, ...links]: Tokens): { leaf: WithKey<ChainForm[number]>; readChain: () => ChainForm } {
+  const last = links.pop();
+  if (last === undefined) {
+    const leaf = readAt(0, () => parseRootToken(root));
+    return { leaf, readChain: () => [leaf] };
+  }
+  const leaf = readAt(links.length + 1, () => parseLinkToken(last));
+  return { leaf, readChain: () => [...readChainForm([root, ...links]), leaf] };
 }
 
 function linkOf({ compact, untrustedClaims, untrustedJkt }: ChainForm[number]): VerifiedLink {

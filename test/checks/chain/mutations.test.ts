@@ -6,7 +6,7 @@ import { anyDetails, picker } from '../../token/any-details.ts';
 import { type Chain, makeChain, makeJudge } from './chain-pool.ts';
 import { MUTATIONS, type Mutation } from './mutations.ts';
 
-const CASES = 30_000;
+const CASES = 15_000;
 const REFUSALS = ['chain-invalid', 'signature-key', 'identity-unknown'];
 
 const judge = makeJudge();
@@ -44,12 +44,13 @@ test('every mutation of every chain is refused', { timeout: 300_000 }, async () 
       const mutant = chain && (mutate as Mutation)(chain, picker(numbers), chains);
       if (mutant === undefined) return;
       applied.set(name, (applied.get(name) ?? 0) + 1);
-      expect(REFUSALS).toContain(await judge(mutant.tokens, mutant.keyid));
+      const verdict = await judge(mutant.tokens, mutant.keyid);
+      if (verdict === undefined || !REFUSALS.includes(verdict)) expect.fail(`${name}: ${verdict ?? 'accepted'}`);
     }),
     { numRuns: CASES },
   );
   expect([...applied.values()].reduce((sum, count) => sum + count, 0)).toBeGreaterThan(CASES * 0.8);
-  for (const [name] of kinds) expect(applied.get(name), name).toBeGreaterThan(50);
+  for (const [name] of kinds) expect(applied.get(name), name).toBeGreaterThan(20);
   // What was kept of the good ones was not touched.
   await expectAllHold();
 });
