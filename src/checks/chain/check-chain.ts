@@ -93,7 +93,7 @@ export function makeChainCheck(settings: ChainCheckSettings): ChainCheck {
     const name = wellFormed.untrustedTokens.join(' ');
     const before = kept.get(name);
     if (before !== undefined && claimed.keyid !== before.chain.key.jkt) return wrongKey();
-    if (before !== undefined && holdsStill(before, settings.resolver, now)) {
+    if (before !== undefined && (await holdsStill(before, settings.resolver, now))) {
       const untimely = findUntimely(before.times, settings.clockSkewSeconds, now);
       return untimely === undefined ? passed(before.chain) : broken(untimely);
     }
@@ -107,11 +107,12 @@ export function makeChainCheck(settings: ChainCheckSettings): ChainCheck {
   };
 }
 
-function holdsStill({ chain, issuer, until }: Kept, resolver: DidResolver, now: number): boolean {
+/** Without an issuer's document there is no saying; verifying again then says why. */
+function holdsStill({ chain, issuer, until }: Kept, resolver: DidResolver, now: number): boolean | Promise<boolean> {
+  if (now >= until) return false;
   const current = resolver.current(chain.operator.did);
-  // Whether it can be had is found, and answered, where the chain is verified again.
-  if (current instanceof Promise) current.catch(() => {});
-  return current === issuer && now < until;
+  if (!(current instanceof Promise)) return current === issuer;
+  return current.then((document) => document === issuer).catch(() => false);
 }
 
 function forgetOldest(kept: Map<string, Kept>): void {

@@ -72,19 +72,24 @@ export function makeIdentityCheck(resolver: DidResolver): IdentityCheck {
   }
 
   /** The key in the document, or in a newer one: it may have been published just now. */
-  async function findKey(
-    jkt: string,
-    document: DidDocument,
-    now: number,
-  ): Promise<{ document: DidDocument; until: number } | undefined> {
-    const method = document.verificationMethods.find(
-      ({ key, purposes, expires }) =>
-        purposes.includes('capabilityInvocation') && key.jkt === jkt && (expires === undefined || now < expires),
-    );
-    if (method !== undefined) return { document, until: method.expires ?? Number.POSITIVE_INFINITY };
-    const newer = await resolver.newer(document);
-    return newer === document ? undefined : findKey(jkt, newer, now);
+  async function findKey(jkt: string, document: DidDocument, now: number): Promise<Found | undefined> {
+    // Once: where nothing is kept, each document that is found is another one.
+    return findKeyIn(document, jkt, now) ?? findKeyIn(await resolver.newer(document), jkt, now);
   }
+}
+
+interface Found {
+  readonly document: DidDocument;
+  /** Milliseconds since the epoch. */
+  readonly until: number;
+}
+
+function findKeyIn(document: DidDocument, jkt: string, now: number): Found | undefined {
+  const method = document.verificationMethods.find(
+    ({ key, purposes, expires }) =>
+      purposes.includes('capabilityInvocation') && key.jkt === jkt && (expires === undefined || now < expires),
+  );
+  return method && { document, until: method.expires ?? Number.POSITIVE_INFINITY };
 }
 
 /** The tokens whose key must be their agent's own: the root, and each link to another agent. Below them the same agent's keys follow by signature. */
