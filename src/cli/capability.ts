@@ -1,7 +1,6 @@
-// `capability issue` and `capability inspect`.
+// `capability issue`, and where the other commands about capabilities hang.
 
 import { type Command, Option } from 'commander';
-import { compactVerify } from 'jose';
 import { readPrivateKey } from '../crypto/private-key.ts';
 import { ALGORITHMS, type Algorithm } from '../crypto/public-key.ts';
 import { readSecret } from '../serve/secret.ts';
@@ -11,7 +10,9 @@ import type { VerificationMethod } from '../vault/did-document.ts';
 import { didKeyOf } from '../vault/did-key.ts';
 import { resolveSelfDescribing } from '../vault/self-describing-did.ts';
 import { addGrantOptions, count, duration, type GrantOptions, readDetails } from './grant-options.ts';
-import { CommandError, collect, EXIT, type OutputOptions, print, readNamedFile } from './output.ts';
+import { addInspectCommand } from './inspect-capability.ts';
+import { addNarrowCommand } from './narrow-capability.ts';
+import { CommandError, collect, type OutputOptions, print } from './output.ts';
 
 interface IssueOptions extends OutputOptions, GrantOptions {
   operatorKey: string;
@@ -26,8 +27,8 @@ interface IssueOptions extends OutputOptions, GrantOptions {
 export function addCapabilityCommands(program: Command): void {
   const capability = program
     .command('capability')
-    .summary('issue and inspect capabilities')
-    .description('What an operator says one of its agents may do.');
+    .summary('issue, narrow and inspect capabilities')
+    .description('What an operator says one of its agents may do, and what that agent passes on.');
   const issuing = capability
     .command('issue')
     .summary('issue a root token to an agent')
@@ -43,23 +44,15 @@ export function addCapabilityCommands(program: Command): void {
         .argParser(duration)
         .default(duration('30d'), '30d'),
     )
-    .option('--max-depth <n>', 'how deep the agent may delegate', count, 0)
+    .option('--max-depth <n>', 'how many links may stand below it: sessions, tasks and delegations', count, 0)
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       "\nExample:\n  hermesbridge capability issue --operator-key operator.jwk --agent did:key:z6Mk… \\\n    --audience gateway.example --action chat --model 'openai/gpt-5*' --max-output-tokens 4096 > agent.capability",
     )
     .action(issue);
-  capability
-    .command('inspect')
-    .summary('show what a root token says and whether it verifies')
-    .description(
-      "Reads a token, checks its form, its times and its signature under its issuer's key. Exits 1 when it does not hold. Whether a gateway trusts the issuer is the gateway's to say.",
-    )
-    .argument('<token>', 'the token, a file that holds it, or - for standard input')
-    .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  hermesbridge capability inspect agent.capability')
-    .action(inspect);
+  addInspectCommand(capability);
+  addNarrowCommand(capability);
 }
 
 async function issue(options: IssueOptions): Promise<void> {
@@ -95,45 +88,4 @@ function chooseAlgorithm({ key }: VerificationMethod, named: string | undefined)
   const chosen = named === undefined ? key.algorithms[0] : key.algorithms.find((algorithm) => algorithm === named);
   if (chosen === undefined) throw new CommandError(`--alg: the agent's key is for ${key.algorithms.join(' or ')}`);
   return chosen;
-}
-
-async function inspect(argument: string, output: OutputOptions): Promise<void> {
-  const compact = await readToken(argument);
-  const token = parseRootToken(compact);
-  const { iss, iat, exp, client_id } = token.untrustedClaims;
-  const now = Date.now() / 1000;
-  const problems: string[] = [];
-  const method = resolveSelfDescribing(iss).verificationMethods.find(
-    ({ id, purposes }) => id === token.header.kid && purposes.includes('assertionMethod'),
-  );
-  const verifies =
-    method !== undefined &&
-    (await compactVerify(compact, method.key.keyObject, { algorithms: [token.header.alg] }).then(
-      () => true,
-      () => false,
-    ));
-  if (!verifies) problems.push('the signature does not verify under a key of its issuer');
-  if (exp <= now) problems.push('it has expired');
-  if (iat > now) problems.push('it was issued in the future');
-  if (!resolveSelfDescribing(client_id).verificationMethods.some(({ key }) => key.jkt === token.untrustedKey.jkt))
-    problems.push("cnf.jwk is not a key of the agent's DID");
-  const verdict = problems.length === 0 ? 'holds' : `does not hold: ${problems.join('; ')}`;
-  const text = [
-    JSON.stringify(token.untrustedClaims, undefined, 2),
-    `keyid    ${token.untrustedKey.jkt}`,
-    `expires  ${new Date(exp * 1000).toISOString()}`,
-    verdict,
-  ];
-  print(
-    output,
-    { header: token.header, claims: token.untrustedClaims, jkt: token.untrustedKey.jkt, valid: problems.length === 0, problems },
-    text.join('\n'),
-  );
-  if (problems.length > 0) process.exitCode = EXIT.no;
-}
-
-async function readToken(argument: string): Promise<string> {
-  if (argument === '-') return (await new Response(process.stdin as unknown as ReadableStream).text()).trim();
-  if (argument.split('.').length === 3 && argument.startsWith('ey')) return argument;
-  return (await readNamedFile(argument)).toString('utf8').trim();
 }

@@ -15,11 +15,12 @@ export interface GrantOptions {
   details?: string;
 }
 
-export function addGrantOptions(command: Command): Command {
+/** @param otherwise what holds for actions and tools that nothing is said about */
+export function addGrantOptions(command: Command, otherwise = { actions: 'chat', tools: 'any' }): Command {
   return command
-    .option('--action <action>', 'an action it allows; may be repeated (default: chat)', collect)
+    .option('--action <action>', `an action it allows; may be repeated (default: ${otherwise.actions})`, collect)
     .option('--model <pattern>', 'a model it allows, provider/model with * at the end only; may be repeated', collect)
-    .option('--tool <pattern>', 'a tool it allows; may be repeated (default: any)', collect)
+    .option('--tool <pattern>', `a tool it allows; may be repeated (default: ${otherwise.tools})`, collect)
     .option('--no-tools', 'allow no tool at all')
     .option('--max-output-tokens <n>', 'most output tokens of one request', count)
     .option('--max-input-bytes <n>', 'largest request body', count)
