@@ -85,6 +85,43 @@ export function mintRoot(operator: Holder, agent: Pick<Holder, 'did' | 'jwk'>, p
   return `${input}.${signature.toString('base64url')}`;
 }
 
+/** A token and who holds the key that it is bound to. */
+export interface Held {
+  readonly token: string;
+  readonly holder: Holder;
+}
+
+/** A link below a token, right in every part that is not replaced: it says what its parent says, for the next key. */
+export function mintBelow(parent: Held, next: Holder, parts: RootParts = {}): Held {
+  const header = { alg: 'Ed25519', typ: 'agent-cap+jwt', ...parts.header };
+  const above = JSON.parse(Buffer.from(parent.token.split('.')[1] ?? '', 'base64url').toString()) as Record<string, unknown>;
+  const claims = {
+    ...above,
+    iss: `urn:ietf:params:oauth:jwk-thumbprint:sha-256:${parent.holder.jkt}`,
+    jti: randomBytes(16).toString('base64url'),
+    cnf: { jwk: next.jwk },
+    del_depth: Number(above.del_depth) + 1,
+    par_hash: createHash('sha256')
+      .update(parent.token.slice(0, parent.token.lastIndexOf('.')))
+      .digest('base64url'),
+    ...parts.claims,
+  };
+  const input = `${base64url(JSON.stringify(header))}.${base64url(parts.claimsText ?? sorted(claims))}`;
+  const signature = (parts.sign ?? ((bytes) => sign(null, bytes, parent.holder.key)))(Buffer.from(input, 'latin1'));
+  return { token: `${input}.${signature.toString('base64url')}`, holder: next };
+}
+
+/** RFC 8785 for what links hold: ASCII names and strings, and whole numbers. */
+export function sorted(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(sorted).join(',')}]`;
+  const members = Object.entries(value).filter(([, member]) => member !== undefined);
+  const text = members
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([name, member]) => `${JSON.stringify(name)}:${sorted(member)}`);
+  return `{${text.join(',')}}`;
+}
+
 export function base64url(text: string): string {
   return Buffer.from(text).toString('base64url');
 }

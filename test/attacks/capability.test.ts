@@ -257,7 +257,7 @@ const rows: Row[] = [
   },
   {
     id: 'C22',
-    title: 'two tokens: links are not accepted yet',
+    title: 'a root in the place of a link',
     verdict: CHAIN,
     change: ({ token: own }) => ({ capability: `${quoted(own)}, ${quoted(own)}` }),
   },

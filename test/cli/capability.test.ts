@@ -156,6 +156,7 @@ describe('capability inspect', { timeout: 120_000 }, () => {
   it('says what is wrong with something else', async () => {
     const wrong: [words: string[], code: number, why: RegExp][] = [
       [[], 2, /missing required argument 'token'/],
+      [[write('empty', '\n')], 1, /there is no token/],
       [['none.capability'], 1, /none\.capability does not exist/],
       [[directory], 1, /is a directory/],
       [['eyJ.eyJ.eyJ'], 1, /./],
@@ -167,5 +168,142 @@ describe('capability inspect', { timeout: 120_000 }, () => {
       expect(ran.stderr).toMatch(why);
       expect(ran.stderr).not.toMatch(/\n {4}at /);
     });
+  });
+});
+
+describe('capability narrow', { timeout: 120_000 }, () => {
+  const narrow = (chain: string, key: string, ...options: string[]) => [
+    ...['capability', 'narrow', chain, '--key', file(key)],
+    ...options,
+  ];
+  interface Minted {
+    token: string;
+    chain: string[];
+    claims: Record<string, unknown>;
+  }
+  const rootFile = async (name: string, ...options: string[]) =>
+    write(name, (await issued('--model', 'openai/gpt-5*', '--max-depth', '3', ...options)).token);
+  let session: string;
+  let helper: string;
+  beforeAll(async () => {
+    session = await keygen('session.jwk', 'didKey');
+    helper = await keygen('helper.jwk', 'didKey');
+  });
+
+  it('opens a session, passes a task on, and the whole chain holds', async () => {
+    const root = await rootFile('root.capability', '--max-output-tokens', '1000');
+    const opened = await hbJson<Minted>(narrow(root, 'agent.jwk', '--bound-to', file('session.jwk'), '--session'));
+    const { claims } = opened.value;
+    expect(claims).toMatchObject({ client_id: agent, del_depth: 1, sid: expect.stringMatching(/^[\w-]{22}$/) });
+    expect(Number(claims.exp) - Number(claims.iat)).toBe(12 * 3600);
+    expect(claims.authorization_details).toEqual([
+      { type: 'llm_access', actions: ['chat'], models: ['openai/gpt-5*'], max: { output_tokens: 1000 } },
+    ]);
+    const chain = write('session.capability', opened.value.chain.join('\n'));
+    const options = [
+      '--agent',
+      helper,
+      '--task',
+      't-1',
+      '--model',
+      'openai/gpt-5-mini',
+      '--no-tools',
+      '--max-input-bytes',
+      '500',
+    ];
+    const passed = await hb(narrow(chain, 'session.jwk', ...options, '--max-depth', '2'));
+    expect([passed.code, passed.stderr]).toEqual([0, '']);
+    expect(passed.stdout.trim().split('\n')).toHaveLength(3);
+    const inspected = await hbJson<{ valid: boolean; problems: string[]; tokens: { claims: Record<string, unknown> }[] }>(
+      ['capability', 'inspect', '-'],
+      { input: passed.stdout },
+    );
+    expect([inspected.code, inspected.value.problems]).toEqual([0, []]);
+    expect(inspected.value.tokens[2]?.claims).toMatchObject({
+      client_id: helper,
+      sid: claims.sid,
+      task: 't-1',
+      del_max_depth: 2,
+      authorization_details: [
+        {
+          type: 'llm_access',
+          actions: ['chat'],
+          models: ['openai/gpt-5-mini'],
+          tools: [],
+          max: { output_tokens: 1000, input_bytes: 500 },
+        },
+      ],
+    });
+    const shown = await hb(['capability', 'inspect', root, ...opened.value.chain.slice(1)]);
+    expect(shown.stdout).toMatch(/^the root token\n[\s\S]*\nlink 1\n[\s\S]*\nholds\n$/);
+  });
+
+  it('says what is wrong', async () => {
+    const root = await rootFile('narrow-root.capability', '--max-output-tokens', '1000');
+    const flat = write('flat.capability', (await issued()).token);
+    const to = ['--bound-to', file('session.jwk')];
+    const wrong: [words: string[], code: number, why: RegExp][] = [
+      [narrow(root, 'agent.jwk'), 2, /--bound-to, or another agent with --agent/],
+      [narrow(root, 'session.jwk', ...to), 1, /not the one that the parent is bound to/],
+      [narrow(flat, 'agent.jwk', ...to), 1, /deeper than the chain may go/],
+      [narrow(root, 'agent.jwk', ...to, '--model', 'anthropic/*'), 1, /authorization_details: models/],
+      [narrow(root, 'agent.jwk', ...to, '--action', 'image'), 1, /authorization_details: actions/],
+      [narrow(root, 'agent.jwk', ...to, '--max-output-tokens', '1001'), 1, /max\.output_tokens/],
+      [narrow(root, 'agent.jwk', ...to, '--audience', 'other.gateway'), 1, /\(aud\)/],
+      [narrow(root, 'agent.jwk', ...to, '--max-depth', '4'), 1, /del_max_depth/],
+      [narrow(root, 'agent.jwk', ...to, '--lifetime', '0s'), 2, /longer than nothing/],
+      [narrow(root, 'agent.jwk', ...to, '--alg', 'ES256'), 1, /--alg: the key is for Ed25519/],
+      [narrow(root, 'agent.jwk', '--agent', 'did:web:a.example'), 1, /not accepted here/],
+      [narrow(root, 'agent.jwk', '--bound-to', file('none.jwk')), 1, /none\.jwk does not exist/],
+      [narrow(file('none.capability'), 'agent.jwk', ...to), 1, /does not exist/],
+    ];
+    await eachOf(wrong, async ([words, code, why]) => {
+      const ran = await hb(words);
+      expect([ran.code, ran.stdout], words.join(' ')).toEqual([code, '']);
+      expect(ran.stderr).toMatch(why);
+      expect(ran.stderr).not.toMatch(/\n {4}at |"d"/);
+    });
+  });
+
+  it('never comes back to an agent that the chain has left', async () => {
+    const root = await rootFile('cycle-root.capability');
+    const there = await hb(narrow(root, 'agent.jwk', '--agent', helper));
+    const back = await hb(narrow(write('there', there.stdout), 'helper.jwk', '--agent', agent));
+    expect([back.code, back.stderr]).toEqual([1, expect.stringContaining('link 2 comes back to an agent')]);
+  });
+
+  it('and inspect names the token that breaks a chain', async () => {
+    const root = await rootFile('broken-root.capability');
+    const minted = (await hbJson<Minted>(narrow(root, 'agent.jwk', '--bound-to', file('session.jwk')))).value;
+    const deeper = (await hbJson<Minted>(narrow(write('two', minted.chain.join('\n')), 'session.jwk', '--agent', session))).value;
+    const [first = '', second = '', third = ''] = deeper.chain;
+    const [header = '', payload = '', signature = ''] = second.split('.');
+    const flipped = `${header}.${payload}.${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`;
+    const other = await rootFile('other-root.capability');
+    const broken: [tokens: string[], why: RegExp][] = [
+      [[first, third], /link 1 is not issued by the key of the token above it \(iss\)/],
+      [[first, third, second], /link 1 is not issued/],
+      [[other, second], /link 1 belongs under another token \(par_hash\)/],
+      [[first, flipped], /link 1 does not verify under the key of the token above it/],
+    ];
+    await eachOf(broken, async ([tokens, why]) => {
+      const { code, value } = await hbJson<{ valid: boolean; problems: string[] }>(['capability', 'inspect', ...tokens]);
+      expect([code, value.valid]).toEqual([1, false]);
+      expect(value.problems.join('; ')).toMatch(why);
+    });
+  });
+
+  it('and inspect says what it cannot see offline', async () => {
+    const root = await rootFile('webvh-root.capability');
+    const details = ['--agent', 'did:webvh:QmSomething:vault.example:a', '--bound-to', file('helper.jwk')];
+    const { stdout } = await hb(narrow(root, 'agent.jwk', ...details));
+    const { code, value } = await hbJson<{ valid: boolean; problems: string[]; unseen: string[] }>(
+      ['capability', 'inspect', '-'],
+      {
+        input: stdout,
+      },
+    );
+    expect([code, value.valid, value.problems]).toEqual([1, false, []]);
+    expect(value.unseen).toEqual(['whether cnf.jwk is a current key of did:webvh:QmSomething:vault.example:a']);
   });
 });

@@ -39,6 +39,7 @@ const COMMANDS = [
   'agent deactivate',
   'capability issue',
   'capability inspect',
+  'capability narrow',
   'sign',
   'verify',
   'records',

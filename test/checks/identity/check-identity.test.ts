@@ -30,7 +30,8 @@ interface ChainParts {
 /** As far as the check looks at one. */
 function chainOf({ key = 'first', agent = AGENT, vouchesForAgents = false }: ChainParts = {}): VerifiedChain {
   const operator = { did: OPERATOR, vouchesForAgents, ceiling: undefined };
-  return { agent, operator, key: keyOf(key).publicKey } as unknown as VerifiedChain;
+  const leaf = { agent, jkt: keyOf(key).publicKey.jkt };
+  return { operator, operatorVersion: undefined, links: [leaf], leaf } as unknown as VerifiedChain;
 }
 
 function make(published: DidDocument | Error, { cacheEntries = 10 } = {}) {
@@ -52,7 +53,10 @@ function make(published: DidDocument | Error, { cacheEntries = 10 } = {}) {
   return { world, resolver, check: makeIdentityCheck(resolver) };
 }
 
-const KNOWN = (agentVersion?: string) => ({ denied: false, proof: { agent: AGENT, operator: OPERATOR, agentVersion } });
+const KNOWN = (agentVersion?: string) => ({
+  denied: false,
+  proof: { agent: AGENT, operator: OPERATOR, didVersions: agentVersion && { [AGENT]: agentVersion } },
+});
 const NO_KEY = { denied: true, reason: 'identity-unknown', detail: "The cnf.jwk is not a current key of the agent's DID." };
 const NOT_CONTROLLED = {
   denied: true,
