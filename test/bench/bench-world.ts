@@ -44,7 +44,8 @@ export interface BenchWorld {
 /** Exit code after SIGINT or SIGTERM; what fails from then on fails because everything is being stopped. */
 export const INTERRUPTED = 130;
 
-export async function startBenchWorld(): Promise<BenchWorld> {
+/** @param links number of links in the chain of `credentials.delegated` */
+export async function startBenchWorld(links = 0): Promise<BenchWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'hb-bench-'));
   const stops: (() => Promise<unknown>)[] = [() => rm(directory, { recursive: true, force: true })];
   let stopping: Promise<void> | undefined;
@@ -57,7 +58,7 @@ export async function startBenchWorld(): Promise<BenchWorld> {
   try {
     const envoyLocation = await locateEnvoy({ onProgress: (line) => process.stderr.write(`${line}\n`) });
     if (envoyLocation.kind !== 'binary') throw new Error('the bench reads the CPU time of Envoy: set ENVOY_BIN to a binary');
-    const credentials = await makeCredentials();
+    const credentials = await makeCredentials(links);
     const streaming = await startStreamUpstream();
     stops.push(streaming.stop);
     const sockets = { okOnly: join(directory, 'ok.sock'), opaEnvoy: join(directory, 'opa.sock') };

@@ -6,7 +6,7 @@ import { type BenchWorld, INTERRUPTED, startBenchWorld } from './bench-world.ts'
 import { measureFirstByte } from './first-byte.ts';
 import { VoidRun } from './load.ts';
 import { measureMemory } from './memory.ts';
-import { type BenchResult, goals, medians, ratios, table } from './report.ts';
+import { type BenchResult, goals, medians, ratios, table, WITH_CHAIN } from './report.ts';
 import { measureStart } from './start-time.ts';
 import { measureRound, type Round, startSystems } from './systems.ts';
 
@@ -19,6 +19,7 @@ program to its first Check. Takes about three minutes.
   --rounds N       turns of each system, of which the medians are taken (default 5)
   --seconds S      measured time of each turn, 1 to 30 (default 4)
   --connections C  connections at once (default 16)
+  --chain N        also requests under a chain of N links, 1 to 5, held against those under one root
   --memory         also the memory over 200,000 decisions: two to six minutes more
   --json FILE      also write the results as JSON
   --help           this text
@@ -34,6 +35,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
     connections: { type: 'string', default: '16' },
+    chain: { type: 'string' },
     memory: { type: 'boolean', default: false },
     json: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
@@ -52,7 +54,8 @@ async function main(): Promise<void> {
       seconds: within(values.seconds, '--seconds', 1, 30),
       connections: within(values.connections, '--connections', 1, 1000),
     };
-    world = await startBenchWorld();
+    const links = values.chain === undefined ? 0 : within(values.chain, '--chain', 1, 5);
+    world = await startBenchWorld(links);
     const result = await measure(world, rounds, settings);
     say();
     for (const line of goals(result)) say(line);
@@ -84,7 +87,9 @@ async function measure(
   const startToFirstCheckMs = await measureStart(world);
   const peers = await startSystems(world, opaEnvoy);
   const service = await world.hermesbridge();
-  const systems = [{ name: 'hermesbridge', listener: 'gateway', carries: 'signature', pid: service.pid } as const, ...peers];
+  const ours = { name: 'hermesbridge', listener: 'gateway', carries: 'signature', pid: service.pid } as const;
+  const chained = values.chain === undefined ? [] : [{ ...ours, name: WITH_CHAIN, carries: 'chain' } as const];
+  const systems = [ours, ...chained, ...peers];
   say('a round to warm up, until the code is compiled and the caches are filled');
   await measureRound(world, systems, { ...settings, seconds: Math.max(3, settings.seconds) }, 0);
   const done: Round[] = [];

@@ -11,6 +11,7 @@ export interface BatchOrder {
 export interface SigningOrder {
   /** Private JWK as JSON. */
   readonly key: string;
+  /** Compact tokens with a blank between them, root first. */
   readonly capability: string;
   readonly lifetimeSeconds: number;
 }

@@ -19,6 +19,8 @@ export interface BenchResult {
 }
 
 const OURS = 'hermesbridge';
+/** Our service again, asked with a chain of links. */
+export const WITH_CHAIN = 'with a chain';
 
 export function medians(rounds: readonly Round[]): Record<string, Measured> {
   const names = [...(rounds[0]?.keys() ?? [])];
@@ -46,8 +48,14 @@ export function ratios(rounds: readonly Round[]): Record<string, number> {
       found[`${what} vs ${peer}`] = median(each);
     }
   }
+  if (rounds[0]?.has(WITH_CHAIN)) {
+    const cpu = (round: Round, name: string) => round.get(name)?.cpuPerDecisionMicros ?? Number.NaN;
+    found[CHAIN_RATIO] = median(rounds.map((round) => cpu(round, WITH_CHAIN) / cpu(round, OURS)));
+  }
   return found;
 }
+
+const CHAIN_RATIO = 'cpu with a chain vs one root';
 
 export function table(systems: Readonly<Record<string, Measured>>): string {
   const rows = Object.entries(systems).map(([name, measured]) => [
@@ -75,6 +83,9 @@ export function goals({ ratios, firstByte, startToFirstCheckMs, memory }: BenchR
     against('CPU per decision against ok-only', 'cpu vs ok-only', 2.0),
     against('CPU per decision against OPA-Envoy', 'cpu vs opa-envoy', 0.4),
     against('p99 against OPA-Envoy', 'p99 vs opa-envoy', 1.0),
+    ...(ratios[CHAIN_RATIO] === undefined
+      ? []
+      : [verdict('CPU per decision, a chain of links against one root', ratios[CHAIN_RATIO], 1.15, '×')]),
     verdict('first streamed byte, added', firstByte.differenceMs, 3, ' ms'),
     verdict('start to first answered Check', startToFirstCheckMs / 1000, 1.5, ' s'),
     memory === undefined ? 'not measured  memory: add --memory' : memoryVerdict(memory),

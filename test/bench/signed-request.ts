@@ -13,13 +13,15 @@ export interface RequestToSend {
 
 /** @returns a maker of requests that differ in nonce, time and signature. */
 export function requestSigner({ path, body }: RequestToSend, order: SigningOrder): () => Buffer {
-  const credentials: SigningCredentials = { key: readPrivateKey(order.key), chain: [order.capability] };
+  const credentials = { key: readPrivateKey(order.key), chain: order.capability.split(' ') };
+  return () => signedRequest({ path, body }, credentials, order.lifetimeSeconds);
+}
+
+export function signedRequest({ path, body }: RequestToSend, credentials: SigningCredentials, lifetimeSeconds: number): Buffer {
   const fields = new Map([['content-type', ['application/json']]]);
   const request = { method: 'POST', authority: GATEWAY_NAME, path, query: '?', fields, body };
-  return () => {
-    const moment = { now: Date.now(), lifetimeSeconds: order.lifetimeSeconds, nonce: randomBytes(16) };
-    return requestBytes({ path, body }, signRequest(request, credentials, moment));
-  };
+  const moment = { now: Date.now(), lifetimeSeconds, nonce: randomBytes(16) };
+  return requestBytes({ path, body }, signRequest(request, credentials, moment));
 }
 
 export function requestBytes({ path, body }: RequestToSend, headers: readonly (readonly [string, string])[]): Buffer {

@@ -10,7 +10,7 @@ export interface BenchSystem {
   readonly name: string;
   readonly listener: string;
   /** What its requests carry. The floor gets the same signed requests as we do, so that the messages are of one size. */
-  readonly carries: 'signature' | 'bearer';
+  readonly carries: 'signature' | 'chain' | 'bearer';
   /** The authorization service; without one Envoy decides by itself. */
   readonly pid: number | undefined;
 }
@@ -88,8 +88,9 @@ async function measureSystem(world: BenchWorld, system: BenchSystem, { seconds, 
 const MOST_PER_SECOND = 6000;
 
 export function batchFor({ credentials }: BenchWorld, { carries }: Pick<BenchSystem, 'carries'>, seconds: number): BatchOrder {
-  const { agentKey: key, capability, bearer } = credentials;
+  const { agentKey, capability, delegated, bearer } = credentials;
   const count = Math.ceil((seconds + WARMUP_MILLIS / 1000) * MOST_PER_SECOND);
-  const credential = carries === 'bearer' ? { bearer } : { key, capability, lifetimeSeconds: 60 };
+  const signing = carries === 'chain' ? delegated : { key: agentKey, capability };
+  const credential = carries === 'bearer' ? { bearer } : { ...signing, lifetimeSeconds: 60 };
   return { path: CHAT_PATH, body: chatBody(1024), count: carries === 'bearer' ? count * 10 : count, credential };
 }
