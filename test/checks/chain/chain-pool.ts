@@ -61,7 +61,7 @@ function below(parent: MadeToken, at: number, length: number, pick: Pick): MadeT
   const agent = passedOn ? (AGENTS[agents.indexOf(String(claims.client_id)) + 1] ?? 'sixth') : undefined;
   const iat = Number(claims.iat) + pick(10);
   const sid = claims.sid ?? (pick(3) === 1 ? `session-${pick(100)}` : undefined);
-  const task = claims.task ?? (pick(4) === 1 ? `task-${pick(100)}` : undefined);
+  const task = claims.task ?? (pick(3) === 1 ? `task-${pick(100)}` : undefined);
   const most = [claims.exp, sid === claims.sid ? claims.exp : iat + DAY / 2, task === claims.task ? claims.exp : iat + 900];
   const [parents] = claims.authorization_details as [AuthorizationDetails];
   const said = {

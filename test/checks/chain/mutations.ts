@@ -35,13 +35,16 @@ function remade(chain: Chain, at: number, parts: Partial<LinkParts>, inherited: 
   return asSent(made);
 }
 
-/** A mutation of the claims of one link, from its parent's and its own; signed by the holder of its parent's key. */
+/** A mutation of the claims of one link that has what it needs, from its parent's and its own; signed by the holder of its parent's key. */
 function claiming(change: (parent: MadeToken, link: MadeToken, pick: Pick) => Claims | undefined, inherited = false): Mutation {
   return (chain, pick) => {
-    const at = 1 + pick(chain.length - 1);
-    const [parent, link] = [chain[at - 1] ?? chain[0], chain[at] ?? chain[1]];
-    const claims = change(parent, link, pick);
-    return claims && remade(chain, at, { claims }, inherited ? claims : {});
+    const first = pick(chain.length - 1);
+    for (let tried = 0; tried < chain.length - 1; tried++) {
+      const at = 1 + ((first + tried) % (chain.length - 1));
+      const claims = change(chain[at - 1] ?? chain[0], chain[at] ?? chain[1], pick);
+      if (claims) return remade(chain, at, { claims }, inherited ? claims : {});
+    }
+    return undefined;
   };
 }
 
