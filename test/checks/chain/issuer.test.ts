@@ -2,7 +2,7 @@
 // that has gone is verified no more. Real logs, verified by the real worker; the clocks are the test's.
 
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
-import { makeChainCheck, type VerifiedChain } from '../../../src/checks/chain/check-chain.ts';
+import { chainConfiguration, makeChainCheck, type VerifiedChain } from '../../../src/checks/chain/check-chain.ts';
 import type { WellFormedRequest } from '../../../src/checks/form/check-form.ts';
 import type { ClaimedSignature } from '../../../src/checks/signature/signature-input.ts';
 import type { PrivateKey } from '../../../src/crypto/private-key.ts';
@@ -98,7 +98,7 @@ function makeGateway({ cacheEntries = 10, trusted = did } = {}): Gateway {
     resolver,
     gatewayNames: ['gateway.example'],
     clockSkewSeconds: 30,
-    configuration: { rootLifetimeDays: 90, cacheEntries: 100 },
+    configuration: chainConfiguration.parse({ cacheEntries: 100 }),
   });
   const gateway: Gateway = {
     log: [start],
