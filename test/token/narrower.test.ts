@@ -49,7 +49,7 @@ function askedUnder(
   return { asked: { action, qualifiedModel, tools: declared, outputTokens }, bytes: limit(max.input_bytes) };
 }
 
-describe('for any parent and child', () => {
+describe('for any parent and child', { timeout: 120_000 }, () => {
   test('what passes under the child passes under its parent', () => {
     const seen = { accepted: 0, refused: 0, permitted: 0 };
     fc.assert(
