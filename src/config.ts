@@ -150,7 +150,8 @@ function resolvePaths(configuration: Configuration, base: string): Configuration
       if (key === 'listen' && value.startsWith('unix:')) return `unix:${path(value.slice(5))}`;
       return PATH_KEYS.has(key) ? path(value) : value;
     }
-    if (key === 'aliases') return value;
+    // Names of the user's own choice: one may be spelled like a key.
+    if (key === 'aliases' || key === 'tasks' || key === 'taskPorts') return value;
     if (Array.isArray(value)) return value.map((element) => walk(element, ''));
     if (typeof value !== 'object' || value === null) return value;
     return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, walk(member, name)]));
@@ -175,4 +176,5 @@ const PATH_KEYS = new Set([
   'trustedCa',
   'gatewayCa',
   'directory',
+  'socket',
 ]);

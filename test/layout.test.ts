@@ -66,7 +66,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'decide.ts': ['checks', 'decision.ts', 'request.ts'],
   audit: ['decision.ts', 'checks', 'crypto', 'request.ts'],
   // The sidecar builds what the checks take apart, out of the same constants.
-  sign: ['checks', 'crypto', 'request.ts'],
+  sign: ['checks', 'token', 'vault', 'crypto', 'request.ts'],
   // The operator's own keys and its client of a vault: what it publishes is what every verifier reads.
   operator: ['token', 'vault', 'crypto'],
   // Stores implement the interfaces that checks declare.

@@ -29,6 +29,8 @@ export interface HttpConnection {
   /** Filters before the router, ext_authz last among them. */
   httpFilters: EnvoyConfig[];
   accessLog?: boolean | undefined;
+  /** A header that every request of this listener gets, in place of the client's own, before the Check sees it. */
+  setHeader?: { name: string; value: string } | undefined;
 }
 
 /** The RBAC policy of authorization-filter.ts, by which its reply is known here. */
@@ -71,7 +73,7 @@ function connectionManager(connection: HttpConnection): EnvoyConfig {
     use_remote_address: true,
     // Never `{}`: that would trust every private address with retry and routing headers.
     internal_address_config: { cidr_ranges: [{ address_prefix: '255.255.255.255', prefix_len: 32 }] },
-    early_header_mutation_extensions: [dropEnvoyHeaders()],
+    early_header_mutation_extensions: [mutateEarly(connection.setHeader)],
     normalize_path: true,
     merge_slashes: true,
     path_with_escaped_slashes_action: 'REJECT_REQUEST',
@@ -100,11 +102,20 @@ function connectionManager(connection: HttpConnection): EnvoyConfig {
  * No client speaks to us as an Envoy does. Edge mode strips most `x-envoy-*`, but not `-auth-failure-mode-allowed` or
  * `-peer-metadata`; this runs before Envoy's own are added, and before the Check.
  */
-function dropEnvoyHeaders(): EnvoyConfig {
+const dropEnvoyHeaders: EnvoyConfig = { remove_on_match: { key_matcher: { prefix: 'x-envoy-', ignore_case: true } } };
+
+function mutateEarly(header: HttpConnection['setHeader']): EnvoyConfig {
+  // Envoy reads "%" as the begin of a variable.
+  const set = header && { key: header.name, value: header.value.replaceAll('%', '%%') };
   return extension(
     'envoy.http.early_header_mutation.header_mutation',
     'envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation',
-    { mutations: [{ remove_on_match: { key_matcher: { prefix: 'x-envoy-', ignore_case: true } } }] },
+    {
+      mutations: [
+        structuredClone(dropEnvoyHeaders),
+        ...(set ? [{ append: { header: set, append_action: 'OVERWRITE_IF_EXISTS_OR_ADD' } }] : []),
+      ],
+    },
   );
 }
 

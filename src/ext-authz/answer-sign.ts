@@ -4,13 +4,19 @@ import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypt
 import type { Logger } from 'pino';
 import type { Reason } from '../reason.ts';
 import type { HeaderFields, InboundRequest } from '../request.ts';
+import { TaskRefused } from '../sign/agent-chains.ts';
+import { TASK_NAME } from '../sign/configuration.ts';
+import type { HeldChain } from '../sign/held-chain.ts';
 import { type SigningCredentials, signRequest, UnsignableRequest } from '../sign/sign-request.ts';
 import type { Answer } from './authorization-service.ts';
 import { encodeAllow, encodeDeny, metadataStruct } from './build-check-response.ts';
 import { problem } from './problem.ts';
 
 export interface SignSettings {
-  readonly credentials: () => SigningCredentials & { readonly expiresAt: number };
+  /** What to sign a request of this task with. @throws {TaskRefused} */
+  readonly credentials: (task: string | undefined) => Promise<HeldChain>;
+  /** Header that names a request's task; it ends here. In lower case. */
+  readonly taskHeader: () => string;
   /** SHA-256 of the secret that local callers present as their API key. */
   readonly localSecretHash: Buffer;
   readonly gatewayAuthority: string;
@@ -32,14 +38,19 @@ export function makeSignAnswer(settings: SignSettings): Answer {
     if (!presentsSecret(request.fields, settings.localSecretHash)) {
       return deny('local-secret', "Set the SDK's API key to the local secret of this sidecar.");
     }
-    const credentials = settings.credentials();
-    const now = settings.clock();
-    if (credentials.expiresAt <= now) return deny('chain-invalid', "The sidecar's capability has expired: issue a new one.");
+    const taskHeader = settings.taskHeader();
+    const tasks = request.fields.get(taskHeader) ?? [];
+    if (tasks.length > 1 || !tasks.every((task) => TASK_NAME.test(task)))
+      return deny('malformed', `The header ${taskHeader} names one task, in 1 to 128 visible ASCII characters.`);
     try {
+      const credentials = await settings.credentials(tasks[0]);
+      const now = settings.clock();
+      if (credentials.expiresAt <= now) return deny('chain-invalid', "The sidecar's capability has expired: issue a new one.");
       const set = sign(request, credentials, settings, now);
-      return encodeAllow({ set, remove: headersToRemove(request.fields, set), metadata: SIGNED });
+      return encodeAllow({ set, remove: headersToRemove(request.fields, set, taskHeader), metadata: SIGNED });
     } catch (error) {
       if (error instanceof UnsignableRequest) return deny('malformed', `The request cannot be signed: ${error.message}.`);
+      if (error instanceof TaskRefused) return deny('capability-insufficient', error.message);
       throw error;
     }
   };
@@ -71,8 +82,7 @@ function isAgentsOwn(name: string): boolean {
 }
 
 /** Never a name that is also set: Envoy removes after it sets. */
-function headersToRemove(fields: HeaderFields, set: readonly (readonly [string, string])[]): string[] {
-  return [...fields.keys()].filter(
-    (name) => (SECRET_FIELDS.includes(name) || isAgentsOwn(name)) && !set.some(([setName]) => setName === name),
-  );
+function headersToRemove(fields: HeaderFields, set: readonly (readonly [string, string])[], taskHeader: string): string[] {
+  const isForSidecar = (name: string) => SECRET_FIELDS.includes(name) || isAgentsOwn(name) || name === taskHeader;
+  return [...fields.keys()].filter((name) => isForSidecar(name) && !set.some(([setName]) => setName === name));
 }

@@ -14,26 +14,37 @@ import { makeCheckHandler } from '../ext-authz/authorization-service.ts';
 import { encodeDeny } from '../ext-authz/build-check-response.ts';
 import { startGrpcServer } from '../ext-authz/grpc-server.ts';
 import { problem } from '../ext-authz/problem.ts';
-import type { SigningCredentials } from '../sign/sign-request.ts';
-import { findChainFault, readChainForm, tokenName } from '../token/chain-form.ts';
-import { bindKey, TokenError } from '../token/token-form.ts';
+import { AgentChains } from '../sign/agent-chains.ts';
+import { delegate } from '../sign/delegate.ts';
+import { makeDelegationServer } from '../sign/delegation-server.ts';
+import { type HeldChain, holdChain } from '../sign/held-chain.ts';
+import { findBroader } from '../token/narrower.ts';
+import { TokenError } from '../token/token-form.ts';
 import { authorizationServiceOf } from './envoy-settings.ts';
+import { listenPrivately } from './private-socket.ts';
 import type { RunningRole } from './running-role.ts';
 import { readSecret, SecretError } from './secret.ts';
 import { CHECK_MARGIN_MILLIS, listenAddress, type StartSettings } from './start-verify.ts';
-
-type Credentials = SigningCredentials & { readonly expiresAt: number };
 
 const CAPABILITY_WATCH_MILLIS = 1000;
 
 /** @throws {ConfigurationError} or the error of the address: nothing is left running then. */
 export async function startSign(configuration: SignConfiguration, { log, clock }: StartSettings): Promise<RunningRole> {
   let current = configuration;
-  let credentials = await readCredentials(configuration);
+  let chains = new AgentChains(await readCredentials(configuration), { ...configuration, clock, log });
+  /** A new session only where something changed: a file that was merely read is no reason. */
+  const takeUp = async (next: SignConfiguration) => {
+    const bound = await readCredentials(next);
+    const isAsBefore = isDeepStrictEqual(sessionPart(next), sessionPart(current)) && isSame(bound, chains.bound);
+    if (!isAsBefore) chains = new AgentChains(bound, { ...next, clock, log });
+    current = next;
+    return !isAsBefore;
+  };
   const localSecret = await readSecret(configuration.localSecret, 'sign.localSecret').catch(asConfigurationError);
   const gateway = gatewayUrl(configuration.gateway);
   const answer = makeSignAnswer({
-    credentials: () => credentials,
+    credentials: (task) => chains.forRequest(task),
+    taskHeader: () => current.task.header,
     localSecretHash: createHash('sha256').update(localSecret, 'latin1').digest(),
     gatewayAuthority: gateway.host,
     lifetimeSeconds: configuration.lifetimeSeconds,
@@ -47,47 +58,90 @@ export async function startSign(configuration: SignConfiguration, { log, clock }
     refuseStranger: () => encodeDeny(problem('indeterminate', 'The peer is not a sidecar of ours.', randomUUID(), clock())),
     maxRequestBytes: configuration.maxRequestBytes,
   });
-  const stopWatching = watchCapability(configuration, log, async () => {
-    credentials = await readCredentials(current);
+  const stopDelegation = await startDelegation(configuration, log, async (request) =>
+    delegate(request, {
+      above: await chains.delegable(),
+      tasks: current.tasks,
+      taskLifetimeSeconds: current.task.lifetimeMinutes * 60,
+      now: clock(),
+    }),
+  ).catch(async (error: unknown) => {
+    await server.stop();
+    throw error;
   });
-  log.info({ role: 'sign', address: server.address, keyid: credentials.key.publicKey.jkt, gateway: gateway.origin }, 'serving');
+  const stopWatching = watchCapability(configuration, log, () => takeUp(current));
+  // Now, and not with the first request, so that what keeps a session from being opened is seen at the start.
+  await chains.session();
+  const { jkt } = chains.bound.key.publicKey;
+  log.info({ role: 'sign', address: server.address, keyid: jkt, gateway: gateway.origin }, 'serving');
   return {
     role: 'sign',
     address: server.address,
     reload: async (next) => {
       const reloaded = next as SignConfiguration;
-      const changed = FIXED.filter((name) => !isDeepStrictEqual(current[name], reloaded[name]));
+      const changed: string[] = FIXED.filter((name) => !isDeepStrictEqual(current[name], reloaded[name]));
+      // Envoy sets it on the ports of tasks.
+      if (reloaded.task.header !== current.task.header) changed.push('task.header');
       if (changed.length > 0) throw new ConfigurationError(changed.map((name) => `sign.${name}: changes only with a restart`));
-      credentials = await readCredentials(reloaded);
-      current = reloaded;
+      await takeUp(reloaded);
     },
     prepareEnvoy: async () => ({ bootstrap: sidecarEnvoy(current), close: async () => {} }),
     stop: async () => {
       stopWatching();
+      await stopDelegation();
       await server.stop();
     },
   };
 }
 
-const FIXED = ['service', 'gateway', 'gatewayCa', 'localSecret', 'lifetimeSeconds', 'maxRequestBytes', 'envoy'] as const;
+/** What Envoy's bootstrap is rendered from, and what is listened on. */
+const FIXED = [
+  'service',
+  'gateway',
+  'gatewayCa',
+  'localSecret',
+  'lifetimeSeconds',
+  'maxRequestBytes',
+  'envoy',
+  'taskPorts',
+  'delegation',
+] as const;
 
-/** @throws {ConfigurationError} that says which of the two is wrong, and that they do not belong together. */
-export async function readCredentials(configuration: SignConfiguration): Promise<Credentials> {
+function sessionPart({ session, task, tasks }: SignConfiguration) {
+  return { session, task, tasks };
+}
+
+function isSame(one: HeldChain, other: HeldChain): boolean {
+  return one.key.publicKey.jkt === other.key.publicKey.jkt && isDeepStrictEqual(one.chain, other.chain);
+}
+
+async function startDelegation(
+  { delegation }: SignConfiguration,
+  log: Logger,
+  answer: Parameters<typeof makeDelegationServer>[0]['delegate'],
+): Promise<() => Promise<void>> {
+  if (delegation === undefined) return async () => {};
+  const stop = await listenPrivately(makeDelegationServer({ delegate: answer, log }), delegation.socket);
+  log.info({ socket: delegation.socket }, 'delegating');
+  return stop;
+}
+
+/** @throws {ConfigurationError} that says which of the two is wrong, that they do not belong together, or which task is broader. */
+export async function readCredentials(configuration: SignConfiguration): Promise<HeldChain> {
   try {
     const key = readPrivateKey(await readSecret(configuration.key, 'sign.key'));
     // A capability is no secret: without the key nothing can be done with it.
     const chain = (await readSecret(configuration.capability, 'sign.capability', true)).split(/\s+/);
     const [root, ...links] = chain;
     if (root === undefined) throw new ConfigurationError(['sign.capability: is empty']);
-    const form = readChainForm([root, ...links]);
-    const fault = findChainFault(form);
-    if (fault !== undefined) throw new ConfigurationError([`sign.capability: ${tokenName(fault.at)} ${fault.why}`]);
-    // No token below another one outlives it, so the leaf says when the chain ends.
-    const leaf = bindKey(form.at(-1) ?? form[0]);
-    if (leaf.untrustedKey.jkt !== key.publicKey.jkt || leaf.algorithm !== key.algorithm) {
-      throw new ConfigurationError(['sign.capability: was issued to another key than sign.key']);
-    }
-    return { key, chain, expiresAt: leaf.untrustedClaims.exp * 1000 };
+    const held = holdChain(key, [root, ...links]);
+    const [most] = held.leaf.untrustedClaims.authorization_details;
+    const broader = Object.entries(configuration.tasks).flatMap(([task, details]) => {
+      const member = findBroader(details, most);
+      return member === undefined ? [] : [`sign.tasks.${task}.${member}: is broader than the capability`];
+    });
+    if (broader.length > 0) throw new ConfigurationError(broader);
+    return held;
   } catch (error) {
     return asConfigurationError(error);
   }
@@ -108,11 +162,11 @@ function gatewayUrl(text: string): URL {
 }
 
 /** A renewed capability is taken up without a restart; one that does not fit leaves the old in force. */
-function watchCapability({ capability, key }: SignConfiguration, log: Logger, reread: () => Promise<void>): () => void {
+function watchCapability({ capability, key }: SignConfiguration, log: Logger, reread: () => Promise<boolean>): () => void {
   const files = [capability, key].flatMap((source) => ('file' in source ? [source.file] : []));
   const onChange = () => {
     reread().then(
-      () => log.info('capability and key read again'),
+      (changed) => changed && log.info('capability and key read again'),
       (error: Error) => log.error({ err: error }, 'changed capability or key not usable: the old one stays'),
     );
   };
@@ -122,8 +176,10 @@ function watchCapability({ capability, key }: SignConfiguration, log: Logger, re
   };
 }
 
-export function sidecarEnvoy({ envoy, maxRequestBytes, service, gatewayCa, gateway }: SignConfiguration) {
+export function sidecarEnvoy({ envoy, maxRequestBytes, service, gatewayCa, gateway, task, taskPorts }: SignConfiguration) {
+  const ports = Object.entries(taskPorts).map(([port, name]) => ({ port: Number(port), task: name }));
   return sidecarBootstrap({
+    ...(ports.length > 0 && { taskListeners: { header: task.header, ports } }),
     listen: listenAddress(envoy.listen),
     maxRequestBytes,
     authorizationService: authorizationServiceOf(service),

@@ -54,7 +54,7 @@ export async function startPair(file: string, configuration: Configuration, sett
       envoys.push({ running: started, close });
       urls[running.role] = urlOf(
         section.envoy.listen,
-        Object.values(started.ports)[0],
+        started.ports.gateway ?? started.ports.sidecar,
         'tls' in section.envoy && section.envoy.tls !== undefined,
       );
     }
