@@ -3,14 +3,14 @@
 import { randomBytes } from 'node:crypto';
 import { type Command, Option } from 'commander';
 import { readPrivateKey } from '../crypto/private-key.ts';
-import { ALGORITHMS, importPublicJwk, type PublicKey } from '../crypto/public-key.ts';
+import { ALGORITHMS, type PublicKey } from '../crypto/public-key.ts';
 import { readSecret } from '../serve/secret.ts';
 import type { AuthorizationDetails } from '../token/authorization-details.ts';
 import { findChainFault, readChainForm, tokenName } from '../token/chain-form.ts';
 import { mintLink } from '../token/mint-link.ts';
-import { resolveSelfDescribing } from '../vault/self-describing-did.ts';
 import { addGrantOptions, count, duration, type GrantOptions, readDetails, saysGrant } from './grant-options.ts';
-import { CommandError, collect, type OutputOptions, print, readNamedFile, UsageError } from './output.ts';
+import { CommandError, collect, type OutputOptions, print, UsageError } from './output.ts';
+import { chooseAlgorithm, keyOfDid, readPublicKey } from './public-key-file.ts';
 import { readTokens } from './read-tokens.ts';
 
 interface NarrowOptions extends OutputOptions, GrantOptions {
@@ -99,27 +99,7 @@ function assertHolds(chain: ReturnType<typeof readChainForm>): void {
 async function readBoundKey({ boundTo }: NarrowOptions, delegate: string | undefined): Promise<PublicKey> {
   if (boundTo !== undefined) return readPublicKey(boundTo);
   if (delegate === undefined) throw new UsageError('name the key of the session with --bound-to, or another agent with --agent');
-  const [method] = resolveSelfDescribing(delegate).verificationMethods;
-  if (method === undefined) throw new CommandError(`${delegate} has no key`);
-  return method.key;
-}
-
-async function readPublicKey(file: string): Promise<PublicKey> {
-  const text = (await readNamedFile(file)).toString('utf8');
-  let jwk: unknown;
-  try {
-    jwk = JSON.parse(text);
-  } catch {
-    return readPrivateKey(text).publicKey;
-  }
-  const isPrivate = typeof jwk === 'object' && jwk !== null && 'd' in jwk;
-  return isPrivate ? readPrivateKey(text).publicKey : importPublicJwk(jwk);
-}
-
-function chooseAlgorithm({ algorithms }: PublicKey, named: string | undefined): (typeof ALGORITHMS)[number] {
-  const chosen = named === undefined ? algorithms[0] : algorithms.find((algorithm) => algorithm === named);
-  if (chosen === undefined) throw new CommandError(`--alg: the key is for ${algorithms.join(' or ')}`);
-  return chosen;
+  return keyOfDid(delegate);
 }
 
 async function narrowedDetails(options: NarrowOptions, above: AuthorizationDetails): Promise<AuthorizationDetails> {
