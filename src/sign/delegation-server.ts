@@ -50,6 +50,18 @@ export function makeDelegationServer(settings: DelegationServerSettings): Server
   server.on('checkExpectation', (_, response: ServerResponse) =>
     refuse(response, 417, 'expectation', 'No expectation is met', 'Leave the Expect header out.'),
   );
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (!socket.writable) return void socket.destroy();
+    const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
+    const body = JSON.stringify(
+      late
+        ? { type: 'urn:hermesbridge:delegation:timeout', title: 'The request did not arrive in time', status: 408 }
+        : { type: 'urn:hermesbridge:delegation:malformed', title: 'The request is not HTTP/1.1', status: 400 },
+    );
+    socket.end(
+      `HTTP/1.1 ${late ? '408 Request Timeout' : '400 Bad Request'}\r\nconnection: close\r\ncontent-type: application/problem+json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    );
+  });
   return server;
 }
 
@@ -92,7 +104,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, { dele
 
 /** @returns `undefined` when it is too large */
 function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
-  const { promise, resolve, reject } = Promise.withResolvers<Buffer | undefined>();
+  const { promise, resolve } = Promise.withResolvers<Buffer | undefined>();
   const chunks: Buffer[] = [];
   let length = 0;
   // Not by iterating: leaving a loop early would take the connection down, and the answer with it.
@@ -104,7 +116,8 @@ function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
     } else chunks.push(chunk);
   });
   request.once('end', () => resolve(Buffer.concat(chunks)));
-  request.once('error', reject);
+  // It broke off: nobody is left to be answered.
+  request.once('error', () => resolve(undefined));
   return promise;
 }
 
