@@ -23,6 +23,8 @@ export interface WorldOptions {
   readonly sidecar?: boolean;
   /** Merged over the `verify` section. */
   readonly verify?: Readonly<Record<string, unknown>>;
+  /** Merged over the sidecar's `sign` section. */
+  readonly sign?: Readonly<Record<string, unknown>>;
   readonly onProgress?: (line: string) => void;
 }
 
@@ -48,6 +50,10 @@ export interface World {
   records(last?: number): Record<string, unknown>[];
   /** Ends the gateway's program with a signal and starts it again on the same port and store. */
   restartGateway(signal: NodeJS.Signals): Promise<void>;
+  /** A further sidecar beside another agent; `sign` says at least its key and its capability. */
+  addSidecar(name: string, sign: Readonly<Record<string, unknown>>): Promise<LocalPair>;
+  /** The sidecar's program; `undefined` without one. */
+  readonly sidecar: LocalPair | undefined;
   stop(): Promise<void>;
 }
 
@@ -60,7 +66,7 @@ const READY_MILLIS = 120_000;
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const directory = await mkdtemp(join(tmpdir(), 'hb-'));
   const standIn = await startLlmStandIn({ requireKey: PROVIDER_KEY, ...options.standIn });
-  const pairs: Pair[] = [];
+  const pairs: LocalPair[] = [];
   const stop = async () => {
     await Promise.all(pairs.map((pair) => pair.stop('SIGTERM')));
     await standIn.stop();
@@ -104,19 +110,21 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     const gateway = await startPair(files.gatewayConfiguration, 'verify', options.onProgress);
     pairs.push(gateway);
 
-    let sidecarUrl = '';
-    if (options.sidecar !== false) {
-      const file = join(directory, 'sidecar.yaml');
-      await writeFile(file, stringify({ sign: sidecarSection(gateway.url, directory) }));
-      const sidecar = await startPair(file, 'sign', options.onProgress);
-      pairs.push(sidecar);
-      sidecarUrl = sidecar.url;
-    }
+    const addSidecar = async (name: string, sign: Readonly<Record<string, unknown>>) => {
+      const file = join(directory, `${name}.yaml`);
+      await writeFile(file, stringify({ sign: { ...sidecarSection(gateway.url, directory, name), ...sign } }));
+      const started = await startPair(file, 'sign', options.onProgress);
+      pairs.push(started);
+      return started;
+    };
+    const sidecar = options.sidecar === false ? undefined : await addSidecar('sidecar', options.sign ?? {});
     return {
       directory,
       standIn,
       gatewayUrl: gateway.url,
-      sidecarUrl,
+      sidecarUrl: sidecar?.url ?? '',
+      sidecar,
+      addSidecar,
       localSecret,
       operatorDid: String(operatorDid),
       agentDid: String(agentDid),
@@ -152,14 +160,14 @@ function gatewaySection(port: number, upstream: string, operator: string) {
   };
 }
 
-function sidecarSection(gateway: string, directory: string) {
+function sidecarSection(gateway: string, directory: string, name: string) {
   return {
     key: { file: join(directory, 'agent.jwk') },
     capability: { file: join(directory, 'agent.capability') },
     localSecret: { file: join(directory, 'local.secret') },
     gateway,
-    service: { listen: 'unix:run/sign.sock', deadlineMillis: 10_000 },
-    envoy: { listen: '127.0.0.1:0', concurrency: 1 },
+    service: { listen: `unix:run/${name}.sock`, deadlineMillis: 10_000 },
+    envoy: { listen: '127.0.0.1:0', concurrency: 1, directory: `run/${name}-envoy` },
   };
 }
 
@@ -169,13 +177,14 @@ export async function hermesbridge(...words: string[]): Promise<Record<string, u
   return JSON.parse(stdout) as Record<string, unknown>;
 }
 
-interface Pair {
+/** A running `hermesbridge up` with its Envoy. */
+export interface LocalPair {
   readonly url: string;
   log(): string;
   stop(signal: NodeJS.Signals): Promise<void>;
 }
 
-async function startPair(file: string, role: string, onProgress?: (line: string) => void): Promise<Pair> {
+async function startPair(file: string, role: string, onProgress?: (line: string) => void): Promise<LocalPair> {
   // With a channel to this program, the pair ends even when this program is killed and can say nothing any more.
   const child = spawn(process.execPath, [MAIN, 'up', '--config', file, '--json'], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   let log = '';

@@ -18,6 +18,9 @@ Starts an LLM stand-in, the gateway and the sidecar on free local ports, and tel
   --help  this text
 `;
 
+/** With room below it for sessions, tasks and delegations. */
+const GRANT = ['--action', 'chat', '--model', 'openai/gpt-5*', '--model', 'anthropic/claude-*', '--max-depth', '3'];
+
 const { values } = parseArgs({
   options: { keep: { type: 'boolean' }, once: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
 });
@@ -34,7 +37,7 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.resolve('interrupted'));
   try {
     say(`${styleText('bold', 'HermesBridge quickstart')}  (the first run fetches Envoy, about 40 MB)`);
-    const starting = startWorld({ onProgress: (line) => say(styleText('dim', `  ${line}`)) });
+    const starting = startWorld({ capability: GRANT, onProgress: (line) => say(styleText('dim', `  ${line}`)) });
     starting.then(
       (started) => {
         world = started;
@@ -103,6 +106,7 @@ async function streamsThrough(world: World): Promise<void> {
     'nothing of the agent reached the provider',
   );
   showRecord(world, { effect: 'allow' });
+  expect(typeof world.records(1)[0]?.sid === 'string', 'it was signed in a session of the sidecar');
 }
 
 async function replayIsRefused(world: World): Promise<void> {
@@ -142,7 +146,7 @@ async function otherModelIsRefused(world: World): Promise<void> {
 function showRecord(world: World, expected: Record<string, string>): void {
   const [record] = world.records(1);
   for (const [name, value] of Object.entries(expected)) expect(record?.[name] === value, `the record says ${name} ${value}`);
-  const shown = ['decision_id', 'effect', 'reason', 'agents', 'operator', 'action', 'model', 'path', 'keyid'];
+  const shown = ['decision_id', 'effect', 'reason', 'agents', 'operator', 'sid', 'action', 'model', 'path', 'keyid'];
   for (const name of shown) if (record?.[name] !== undefined) say(styleText('dim', `   ${name.padEnd(12)} ${record[name]}`));
 }
 
