@@ -22,7 +22,11 @@ async function read(key: PrivateKey, tokens: readonly MadeToken[], between = '\n
   const files = { key: join(directory, 'key'), capability: join(directory, 'capability') };
   writeFileSync(files.key, JSON.stringify(exportPrivateJwk(key)), { mode: 0o600 });
   writeFileSync(files.capability, tokens.map(({ compact }) => compact).join(between), { mode: 0o600 });
-  const configuration = { key: { file: files.key }, capability: { file: files.capability } } as unknown as SignConfiguration;
+  const configuration = {
+    key: { file: files.key },
+    capability: { file: files.capability },
+    tasks: {},
+  } as unknown as SignConfiguration;
   return readCredentials(configuration).catch((error: unknown) => {
     if (error instanceof ConfigurationError) return error.problems.join();
     throw error;
