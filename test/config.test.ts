@@ -58,6 +58,20 @@ describe('defaults', () => {
     });
   });
 
+  test('a sidecar opens sessions and tasks by itself, and delegates only when told to', () => {
+    const { sign } = parseConfiguration(`${SIDECAR}  task: { header: X-Job }\n`, 'f.yaml');
+    expect(sign).toMatchObject({
+      session: { lifetimeMinutes: 60 },
+      task: { header: 'x-job', lifetimeMinutes: 15, required: true },
+      tasks: {},
+      taskPorts: {},
+    });
+    expect(sign).not.toHaveProperty('delegation');
+    expect(parseConfiguration(`${SIDECAR}  delegation: {}\n`, 'f.yaml').sign?.delegation).toEqual({
+      socket: 'run/delegate.sock',
+    });
+  });
+
   test('one file may hold both roles', () => {
     expect(Object.keys(parseConfiguration(GATEWAY + SIDECAR, 'f.yaml')).sort()).toEqual(['log', 'sign', 'verify']);
   });
@@ -116,6 +130,21 @@ log: { level: loud }
       'images: is not a known key',
     ],
     ['a gateway over another protocol', SIDECAR.replace('https:', 'ftp:'), 'sign.gateway'],
+    ['a session beyond 12 hours', `${SIDECAR}  session: { lifetimeMinutes: 721 }\n`, 'sign.session.lifetimeMinutes'],
+    ...['authorization', 'agent-task', 'x-api-key', 'x-envoy-task', 'x-http-method', 'x-a b', 'content-type'].map(
+      (name): [string, string, string] => [
+        `a task named by ${name}`,
+        `${SIDECAR}  task: { header: '${name}' }\n`,
+        'sign.task.header: ',
+      ],
+    ),
+    ['a task with a blank', `${SIDECAR}  tasks: { 'a b': { type: llm_access, actions: [] } }\n`, 'sign.tasks.a b'],
+    ['a task that is not closed', `${SIDECAR}  tasks: { a: { type: llm_access, actions: [], images: 1 } }\n`, 'images'],
+    ...['0', '65536', 'http'].map((name): [string, string, string] => [
+      `the port ${name} of a task`,
+      `${SIDECAR}  taskPorts: { ${name}: a }\n`,
+      'sign.taskPorts',
+    ]),
     [
       'TLS of the sidecar towards the SDK',
       `${SIDECAR}  envoy: { tls: { certificate: a, key: b } }\n`,
@@ -135,6 +164,13 @@ log: { level: loud }
 });
 
 describe('paths', () => {
+  test('of the delegation socket too; names of tasks are none', async () => {
+    const text = `${SIDECAR}  delegation: {}\n  taskPorts: { 4181: directory }\n  tasks: { key: { type: llm_access, actions: [] } }\n`;
+    const { sign } = (await load(text, 'delegating.yaml')).configuration;
+    expect(sign?.delegation?.socket).toBe(join(directory, 'run/delegate.sock'));
+    expect([sign?.taskPorts, Object.keys(sign?.tasks ?? {})]).toEqual([{ 4181: 'directory' }, ['key']]);
+  });
+
   test('are relative to the file, wherever the program is started', async () => {
     const { configuration } = await load(
       `${GATEWAY}  service:

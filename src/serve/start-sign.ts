@@ -36,8 +36,11 @@ export async function startSign(configuration: SignConfiguration, { log, clock }
   const takeUp = async (next: SignConfiguration) => {
     const bound = await readCredentials(next);
     const isAsBefore = isDeepStrictEqual(sessionPart(next), sessionPart(current)) && isSame(bound, chains.bound);
-    if (!isAsBefore) chains = new AgentChains(bound, { ...next, clock, log });
     current = next;
+    if (!isAsBefore) {
+      chains = new AgentChains(bound, { ...next, clock, log });
+      await chains.session();
+    }
     return !isAsBefore;
   };
   const localSecret = await readSecret(configuration.localSecret, 'sign.localSecret').catch(asConfigurationError);

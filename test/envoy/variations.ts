@@ -49,6 +49,10 @@ export function variations(files: Files): Record<string, EnvoyBootstrap> {
     }),
     'gateway without providers': gatewayBootstrap({ ...defaultGateway, providers: [] }),
     'sidecar as in the repository': sidecarBootstrap(defaultSidecar),
+    'sidecar with ports of tasks': sidecarBootstrap({
+      ...defaultSidecar,
+      taskListeners: { header: 'x-agent-task', ports: [{ port: 4181, task: 'nightly-100%' }] },
+    }),
     'sidecar to an http gateway with an access log': sidecarBootstrap({
       ...defaultSidecar,
       accessLog: true,
