@@ -1,7 +1,7 @@
 /** A lint of what is rendered: each rule with its reason as the test's name, held in every variation. */
 import { describe, expect, test } from 'vitest';
 import { defaultGateway, defaultSidecar } from '../../src/envoy/default-bootstraps.ts';
-import type { EnvoyConfig } from '../../src/envoy/envoy-config.ts';
+import type { EnvoyBootstrap, EnvoyConfig } from '../../src/envoy/envoy-config.ts';
 import { gatewayBootstrap } from '../../src/envoy/gateway-bootstrap.ts';
 import { sidecarBootstrap } from '../../src/envoy/sidecar-bootstrap.ts';
 import { variations } from './variations.ts';
@@ -29,7 +29,16 @@ const files = { certificateFile: '/c.crt', keyFile: '/c.key', trustedCaFile: '/c
 const routesOf = (bootstrap: unknown) => all(bootstrap, 'routes').flat() as EnvoyConfig[];
 const forwarding = (bootstrap: unknown) => routesOf(bootstrap).filter((route) => 'route' in route);
 
-describe.each(Object.entries(variations(files)))('%s', (name, bootstrap) => {
+/** Each listener by itself, with all that stands beside listeners: what holds must hold for every one. */
+function byListener([name, bootstrap]: [string, EnvoyBootstrap]): [string, EnvoyBootstrap][] {
+  const { listeners } = bootstrap.static_resources;
+  return listeners.map((listener) => [
+    listeners.length === 1 ? name : `${name}: ${listener.name}`,
+    { ...bootstrap, static_resources: { ...bootstrap.static_resources, listeners: [listener] } },
+  ]);
+}
+
+describe.each(Object.entries(variations(files)).flatMap(byListener))('%s', (name, bootstrap) => {
   const manager = only(typed(bootstrap, 'HttpConnectionManager'));
   const authorization = only(typed(bootstrap, 'ExtAuthz'));
   const isGateway = name.startsWith('gateway');
