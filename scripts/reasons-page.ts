@@ -21,6 +21,8 @@ const ROWS: Readonly<Record<Reason, string>> = {
   'digest-mismatch': '8',
   'nonce-replayed': '9',
   'nonce-quota': '9',
+  revoked: '10',
+  'revocation-stale': '10',
   'attestation-required': '11',
   'capability-insufficient': '12',
   'budget-exhausted': '14',

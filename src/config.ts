@@ -12,6 +12,7 @@ import { signatureConfiguration } from './checks/signature/signature-input.ts';
 import { controlConfiguration } from './control/configuration.ts';
 import { envoyConfiguration } from './envoy/envoy-configuration.ts';
 import { serviceConfiguration } from './ext-authz/grpc-server.ts';
+import { restrictionsConfiguration } from './restrictions/configuration.ts';
 import { signerConfiguration } from './sign/configuration.ts';
 import { storeConfiguration } from './stores/sqlite/configuration.ts';
 import { trustConfiguration } from './trust/operators.ts';
@@ -41,6 +42,7 @@ const verify = z.strictObject({
   signature: signatureConfiguration.prefault({}),
   chain: chainConfiguration.prefault({}),
   nonce: nonceConfiguration.prefault({}),
+  restrictions: restrictionsConfiguration.prefault({}).describe('what was revoked or narrowed'),
   store: storeConfiguration.prefault({}),
   maxRequestBytes,
   envoy: envoyConfiguration('0.0.0.0:8443').prefault({}),

@@ -37,14 +37,19 @@ export async function decide(request: InboundRequest, checks: Checks): Promise<D
   if (nonce.denied) return refuse(nonce, authentic);
   const fresh = { ...authentic, body: body.proof, nonce: nonce.proof };
 
-  const attestation = checks.attestation(chain.proof, signature.proof);
-  if (attestation.denied) return refuse(attestation, fresh);
+  // From here on nothing is awaited: a revocation that is acknowledged meanwhile would go unseen.
+  const restriction = checks.restriction(chain.proof, nonce.proof);
+  if (restriction.denied) return refuse(restriction, fresh);
+  const unrestricted = { ...fresh, restriction: restriction.proof };
 
-  const access = checks.capability(request, chain.proof, body.proof);
-  if (access.denied) return refuse(access, { ...fresh, attestation: attestation.proof });
+  const attestation = checks.attestation(chain.proof, signature.proof, restriction.proof);
+  if (attestation.denied) return refuse(attestation, unrestricted);
 
-  const budget = checks.budget(chain.proof);
-  if (budget.denied) return refuse(budget, { ...fresh, attestation: attestation.proof, access: access.proof });
+  const access = checks.capability(request, chain.proof, body.proof, restriction.proof);
+  if (access.denied) return refuse(access, { ...unrestricted, attestation: attestation.proof });
 
-  return permit({ ...fresh, attestation: attestation.proof, access: access.proof, budget: budget.proof });
+  const budget = checks.budget(chain.proof, restriction.proof);
+  if (budget.denied) return refuse(budget, { ...unrestricted, attestation: attestation.proof, access: access.proof });
+
+  return permit({ ...unrestricted, attestation: attestation.proof, access: access.proof, budget: budget.proof });
 }

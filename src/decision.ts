@@ -9,9 +9,10 @@ import type { VerifiedBody } from './checks/digest/check-digest.ts';
 import type { WellFormedRequest } from './checks/form/check-form.ts';
 import type { KnownIdentity } from './checks/identity/check-identity.ts';
 import type { ConsumedNonce } from './checks/nonce/check-nonce.ts';
+import type { UnrestrictedChain } from './checks/restriction/check-restriction.ts';
 import type { VerifiedSignature } from './checks/signature/check-signature.ts';
 import type { ClaimedSignature } from './checks/signature/signature-input.ts';
-import type { AskedAccess, Denied } from './outcome.ts';
+import type { AskedAccess, DecidingRestriction, Denied } from './outcome.ts';
 import type { Reason } from './reason.ts';
 
 /** Every check's proof, in the order of the checks (profile section 4). */
@@ -23,13 +24,14 @@ export interface Clearance {
   readonly signature: VerifiedSignature;
   readonly body: VerifiedBody;
   readonly nonce: ConsumedNonce;
+  readonly restriction: UnrestrictedChain;
   readonly attestation: AttestedKey;
   readonly access: AllowedAccess;
   readonly budget: BudgetReservation;
 }
 
 /** Checks of profile section 4 that this version does not make; the record names them. */
-export const NOT_REQUIRED = ['restriction', 'policy'] as const;
+export const NOT_REQUIRED = ['policy'] as const;
 
 export interface Permit {
   readonly effect: 'allow';
@@ -41,6 +43,7 @@ export interface Refusal {
   readonly reason: Reason;
   readonly detail: string;
   readonly asked?: AskedAccess | undefined;
+  readonly restriction?: DecidingRestriction | undefined;
   /** The proofs reached before the check that failed: what the record may state as fact. */
   readonly reached: Partial<Clearance>;
   /** What went wrong inside, for the log only. */
@@ -63,13 +66,14 @@ const EVERY_CHECK = [
   'signature',
   'body',
   'nonce',
+  'restriction',
   'attestation',
   'access',
   'budget',
 ] as const satisfies readonly (keyof Clearance)[];
 
-export function refuse({ reason, detail, asked, cause }: Denied, reached: Partial<Clearance>): Refusal {
-  return { effect: 'deny', reason, detail, asked, reached, cause };
+export function refuse({ reason, detail, asked, restriction, cause }: Denied, reached: Partial<Clearance>): Refusal {
+  return { effect: 'deny', reason, detail, asked, restriction, reached, cause };
 }
 
 /** No conclusion was reached (profile section 4): denied, and nothing of the cause leaves the process. */

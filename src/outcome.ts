@@ -10,8 +10,17 @@ export interface Denied {
   readonly detail: string;
   /** What a verified request asked for and is not given, where that is why; for the record. */
   readonly asked?: AskedAccess;
+  /** The restriction that is why, for the record. */
+  readonly restriction?: DecidingRestriction;
   /** What stood in the way inside, for the log and never for the caller. */
   readonly cause?: unknown;
+}
+
+export interface DecidingRestriction {
+  /** Absent where its record could not be read. */
+  readonly id: string | undefined;
+  /** The sequence everything up to which was in force. */
+  readonly highWaterMark: number;
 }
 
 /** What a request asks for, in the words of a capability. */

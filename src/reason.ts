@@ -93,6 +93,18 @@ const entries = {
     remedy:
       'One key sent more signed requests within their lifetime than nonce.perKeyLimit allows. Raise the limit if the load is real; otherwise stop the agent.',
   },
+  revoked: {
+    status: 401,
+    title: 'Something in the capability chain was revoked',
+    remedy:
+      'Meant: the record names the restriction under `restriction`, and `hermesbridge restrictions list` shows who made it, when and why. A revocation is for good: issue a new capability, to a new key if it was a key that was revoked.',
+  },
+  'revocation-stale': {
+    status: 503,
+    title: 'What is known of revocations is too old',
+    remedy:
+      'The gateway has not heard of its feed of restrictions (verify.restrictions.feed) for longer than maxStaleSeconds, or has not read all of it yet. The log says why: the vault is down, not to be reached, or serves a feed that was taken back.',
+  },
   'attestation-required': {
     status: 403,
     title: "The agent's key is not attested as highly as the capability demands",

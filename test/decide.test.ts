@@ -15,6 +15,7 @@ const FAULTS: readonly { readonly row: number; readonly reason: Reason; readonly
   { row: 7, reason: 'signature-invalid', fault: { signing: { by: 'stranger' } } },
   { row: 8, reason: 'digest-mismatch', fault: { after: { body: '{"model":"gpt-5-mini","messages":[]}' } } },
   { row: 9, reason: 'nonce-replayed', fault: { after: { again: 'other-stream' } } },
+  { row: 10, reason: 'revoked', fault: { restrictions: [{ target: { agent: '$agent' } }] } },
   { row: 11, reason: 'attestation-required', fault: { capability: { details: { attestation: 2 } } } },
   { row: 12, reason: 'capability-insufficient', fault: { capability: { details: { models: [] } } } },
   {

@@ -61,18 +61,20 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // A token is the same whoever checks it: what it may say does not follow from who reads it.
   token: ['crypto'],
   trust: ['token', 'vault', 'crypto'],
-  checks: ['trust', 'token', 'vault', 'crypto', 'request.ts', 'outcome.ts'],
+  // A statement and the set of them: what a gateway does with it is the check's.
+  restrictions: ['token', 'vault', 'crypto'],
+  checks: ['trust', 'restrictions', 'token', 'vault', 'crypto', 'request.ts', 'outcome.ts'],
   'decision.ts': ['checks', 'outcome.ts', 'reason.ts'],
   'decide.ts': ['checks', 'decision.ts', 'request.ts'],
   audit: ['decision.ts', 'checks', 'crypto', 'request.ts'],
   // The sidecar builds what the checks take apart, out of the same constants.
   sign: ['checks', 'token', 'vault', 'crypto', 'request.ts'],
   // The operator's own keys and its client of a vault: what it publishes is what every verifier reads.
-  operator: ['token', 'vault', 'crypto'],
+  operator: ['restrictions', 'token', 'vault', 'crypto'],
   // Stores implement the interfaces that checks declare.
-  stores: ['checks', 'vault'],
+  stores: ['checks', 'restrictions', 'vault'],
   // The vault's API, which reads signatures as the gateway does.
-  control: ['checks', 'vault', 'crypto', 'request.ts'],
+  control: ['checks', 'restrictions', 'vault', 'crypto', 'request.ts'],
   'ext-authz': ['audit', 'checks', 'decide.ts', 'decision.ts', 'outcome.ts', 'reason.ts', 'request.ts', 'sign'],
   envoy: [],
 };
@@ -147,6 +149,7 @@ const ROW: Readonly<Record<string, number>> = {
   'checks/signature/check-signature.ts': 7,
   'checks/digest/check-digest.ts': 8,
   'checks/nonce/check-nonce.ts': 9,
+  'checks/restriction/check-restriction.ts': 10,
   'checks/attestation/check-attestation.ts': 11,
   'checks/capability/check-capability.ts': 12,
   'checks/budget/check-budget.ts': 14,

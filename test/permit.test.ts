@@ -3,7 +3,19 @@
 import { expect, test } from 'vitest';
 import { type Clearance, permit } from '../src/decision.ts';
 
-const checks = ['form', 'claimed', 'chain', 'identity', 'signature', 'body', 'nonce', 'attestation', 'access', 'budget'] as const;
+const checks = [
+  'form',
+  'claimed',
+  'chain',
+  'identity',
+  'signature',
+  'body',
+  'nonce',
+  'restriction',
+  'attestation',
+  'access',
+  'budget',
+] as const;
 const every = Object.fromEntries(checks.map((check) => [check, {}])) as unknown as Clearance;
 
 test('with every proof it is an allow', () => {
@@ -20,5 +32,5 @@ test('the list of checks here is the whole of a clearance', () => {
     (typeof checks)[number],
     true
   >;
-  expect(Object.keys(complete)).toHaveLength(10);
+  expect(Object.keys(complete)).toHaveLength(11);
 });

@@ -10,7 +10,7 @@ import { passed } from '../src/outcome.ts';
 import type { InboundRequest } from '../src/request.ts';
 
 export async function wrongOrder(request: InboundRequest, checks: Checks, clearance: Clearance): Promise<void> {
-  const { form, claimed, chain, identity, signature, body } = clearance;
+  const { form, claimed, chain, identity, signature, body, restriction } = clearance;
   // @ts-expect-error the chain needs a claimed signature
   await checks.chain(form);
   // @ts-expect-error the signature needs a known identity, and so a verified chain
@@ -21,8 +21,12 @@ export async function wrongOrder(request: InboundRequest, checks: Checks, cleara
   await checks.nonce(request, signature);
   // @ts-expect-error the nonce is consumed only after the signature
   await checks.nonce(request, claimed, body);
+  // @ts-expect-error restrictions are looked at only once the nonce is taken
+  checks.restriction(chain);
   // @ts-expect-error a capability is held against a verified body
-  checks.capability(request, chain, request.body);
+  checks.capability(request, chain, request.body, restriction);
+  // @ts-expect-error and under the narrowings in force
+  checks.capability(request, chain, body);
   // @ts-expect-error proofs of two checks are not one another's
   await checks.signature(request, claimed, identity, chain);
   // @ts-expect-error what is only well formed is no chain
@@ -32,11 +36,14 @@ export async function wrongOrder(request: InboundRequest, checks: Checks, cleara
 export function forgottenCheck(clearance: Clearance): Decision[] {
   const { nonce: _nonce, ...withoutNonce } = clearance;
   const { budget: _budget, ...withoutBudget } = clearance;
+  const { restriction: _restriction, ...withoutRestriction } = clearance;
   return [
     // @ts-expect-error no proof that the nonce is new
     permit(withoutNonce),
     // @ts-expect-error no proof that the budget covers
     permit(withoutBudget),
+    // @ts-expect-error no proof that nothing is revoked
+    permit(withoutRestriction),
     // @ts-expect-error nothing at all
     permit({}),
     // @ts-expect-error an allow is not an allow without its clearance

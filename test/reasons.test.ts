@@ -42,7 +42,7 @@ describe('reasons', () => {
     400: ['malformed'],
     403: ['capability-missing', 'attestation-required', 'capability-insufficient', 'budget-exhausted'],
     429: ['nonce-quota'],
-    503: ['identity-unavailable', 'indeterminate'],
+    503: ['identity-unavailable', 'revocation-stale', 'indeterminate'],
   };
 
   test.each(reasons)('%s has the status of the profile', (reason) => {

@@ -8,6 +8,7 @@ import { loadProviders } from '../src/checks/capability/provider-registry.ts';
 import { chainConfiguration } from '../src/checks/chain/check-chain.ts';
 import { type Checks, makeChecks } from '../src/checks/checks.ts';
 import { NonceMemory } from '../src/checks/nonce/nonce-memory.ts';
+import type { RestrictionsInForce } from '../src/checks/restriction/check-restriction.ts';
 import { type PrivateKey, signBytes } from '../src/crypto/private-key.ts';
 import { ALGORITHMS } from '../src/crypto/public-key.ts';
 import { isSupportedComponent, signatureBase } from '../src/crypto/signature-base.ts';
@@ -17,7 +18,12 @@ import type { CheckedHttpRequest } from '../src/ext-authz/decode-check-request.t
 import { GatewayMisconfigured, parseCheckRequest } from '../src/ext-authz/parse-check-request.ts';
 import type { Outcome } from '../src/outcome.ts';
 import type { InboundRequest } from '../src/request.ts';
+import { TARGET_KINDS, type TargetKind } from '../src/restrictions/restriction.ts';
+import { RestrictionSet } from '../src/restrictions/restriction-set.ts';
+import { signRestriction } from '../src/restrictions/sign-restriction.ts';
+import { reopenRestriction } from '../src/restrictions/verify-restriction.ts';
 import { signRequest } from '../src/sign/sign-request.ts';
+import type { AuthorizationDetails } from '../src/token/authorization-details.ts';
 import { trustConfiguration, trustOperators } from '../src/trust/operators.ts';
 import { didJwkOf } from '../src/vault/did-jwk.ts';
 import { didKeyOf } from '../src/vault/did-key.ts';
@@ -87,6 +93,22 @@ export const scenarioSchema = z.strictObject({
     .strictObject({ aliases: z.record(z.string(), z.string()), perKeyLimit: z.int(), maxLifetimeSeconds: z.int() })
     .partial()
     .default({}),
+  /** In force when the request arrives. `$agent`, `$operator`, `$stranger`, `$key`, `$token` stand for the capability's. */
+  restrictions: z
+    .array(
+      z.strictObject({
+        by: z.enum(['operator', 'administrator', 'agent', 'stranger']).default('operator'),
+        effect: z.enum(['revoke', 'narrow', 'lift']).default('revoke'),
+        target: z.partialRecord(z.enum(TARGET_KINDS), z.string()),
+        before: z.int().optional(),
+        details: open.optional(),
+        /** Index of the narrowing that is lifted. */
+        lifts: z.int().optional(),
+      }),
+    )
+    .default([]),
+  /** The feed of restrictions was not heard of for too long. */
+  staleFeed: z.boolean().default(false),
   request: z.strictObject(target).partial().default({}),
   signing: z
     .strictObject({
@@ -158,7 +180,11 @@ export function partiesOf({ agent, operator }: Pick<Parsed, 'agent' | 'operator'
   };
 }
 
-export function makeGateChecks({ operator, gateway }: Parsed, parties: Parties, clock: { now: number }): Checks {
+export function makeGateChecks(
+  { operator, gateway, restrictions, staleFeed }: Parsed,
+  parties: Parties,
+  clock: { now: number },
+): Checks {
   const { vouchesForAgents = true, ceiling } = operator;
   const trusted = { did: parties.operatorDid, vouchesForAgents, ...(ceiling && { ceiling }) };
   const names = ['openai', 'anthropic'];
@@ -183,9 +209,46 @@ export function makeGateChecks({ operator, gateway }: Parsed, parties: Parties, 
       forgottenThrough: 0,
       bornAt: 0,
     }),
+    restrictions: restrictionsOf(restrictions, staleFeed, parties),
     clock: () => clock.now,
     newDecisionId: () => `decision-${++decisions}`,
   });
+}
+
+const TOKEN_ID = 'AAAAAAAAAAAAAAAAAAAAAA';
+/** Ids of the restrictions of a case, in order: AAAAAAAAAAAAAAAAAAAAAA, AAAAAAAAAAAAAAAAAAAAAQ … */
+const restrictionId = (index: number) => Buffer.from([...Buffer.alloc(15), index]).toString('base64url');
+
+function restrictionsOf(wanted: Parsed['restrictions'], stale: boolean, parties: Parties): RestrictionsInForce {
+  const words = {
+    $agent: parties.agentDid,
+    $operator: parties.operatorDid,
+    $stranger: didKeyOf(keyOf('stranger').publicKey),
+    $key: parties.agent.publicKey.jkt,
+    $token: TOKEN_ID,
+  };
+  const kept = wanted.map(({ by, effect, target: named, details, lifts, before }, index) => {
+    const key = by === 'operator' ? parties.operator : by === 'agent' ? parties.agent : keyOf(by);
+    const keyId = by === 'agent' ? undefined : resolveSelfDescribing(didKeyOf(key.publicKey)).verificationMethods[0]?.id;
+    const [kind, value] = Object.entries(substituted(named, words))[0] as [TargetKind, string];
+    const said =
+      effect === 'narrow'
+        ? { effect, details: { type: 'llm_access', ...details } as AuthorizationDetails }
+        : effect === 'lift'
+          ? { effect, lifts: restrictionId(lifts ?? 0) }
+          : { effect };
+    const at = START / 1000;
+    return reopenRestriction(
+      signRestriction({ ...said, id: restrictionId(index), target: { kind, value }, before, at, reason: '' }, { key, keyId }),
+    );
+  });
+  const set = new RestrictionSet({
+    administrators: [didKeyOf(keyOf('administrator').publicKey)],
+    read: (sequence) => kept[sequence - 1],
+  });
+  for (const [index, restriction] of kept.entries()) set.add(restriction, index + 1);
+  set.reached(kept.length);
+  return { find: (chain) => set.find(chain), highWaterMark: set.highWaterMark, isFresh: () => !stale };
 }
 
 /** From Envoy's message to decision and record, as ext-authz/ does it. */

@@ -18,7 +18,8 @@ const LONGEST = 2048;
  */
 export function writeRecord(decision: Decision, request: InboundRequest | undefined, decisionId: string, at: number): string {
   const reached = decision.effect === 'allow' ? decision.clearance : decision.reached;
-  const { chain, identity, attestation, signature, nonce } = reached;
+  const { chain, identity, attestation, signature, nonce, restriction } = reached;
+  const deciding = decision.effect === 'deny' ? decision.restriction : undefined;
   const access = decision.effect === 'allow' ? decision.clearance.access : (decision.asked ?? decision.reached.access);
   // The chain counts as the agent's only once the request's own signature verified.
   const agent = signature === undefined ? undefined : identity;
@@ -44,6 +45,8 @@ export function writeRecord(decision: Decision, request: InboundRequest | undefi
     path: request && cut(request.path),
     reason: decision.effect === 'deny' ? decision.reason : undefined,
     repeated: nonce?.repeated || undefined,
+    restriction: deciding?.id,
+    restriction_high_water: restriction?.highWaterMark ?? deciding?.highWaterMark,
     sid: agent && chain?.leaf.sid,
     signature: signature && request && field(request, 'signature'),
     signature_input: signature && request && field(request, 'signature-input'),

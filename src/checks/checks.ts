@@ -11,6 +11,7 @@ import { checkDigest } from './digest/check-digest.ts';
 import { checkForm } from './form/check-form.ts';
 import { makeIdentityCheck } from './identity/check-identity.ts';
 import { checkNonce, type NonceStore } from './nonce/check-nonce.ts';
+import { checkRestriction, type RestrictionsInForce } from './restriction/check-restriction.ts';
 import { checkSignature } from './signature/check-signature.ts';
 import { checkSignatureInput, type SignatureConfiguration } from './signature/signature-input.ts';
 
@@ -22,6 +23,7 @@ export interface CheckSettings {
   readonly signature: SignatureConfiguration;
   readonly chain: ChainConfiguration;
   readonly nonces: NonceStore;
+  readonly restrictions: RestrictionsInForce;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   readonly newDecisionId: () => string;
@@ -43,6 +45,7 @@ export function makeChecks(settings: CheckSettings) {
     signature: checkSignature,
     digest: checkDigest,
     nonce: (...proofs: NonceProofs) => checkNonce(...proofs, nonce),
+    restriction: (...proofs: RestrictionProofs) => checkRestriction(...proofs, settings.restrictions),
     attestation: checkAttestation,
     capability: (...proofs: CapabilityProofs) => checkCapability(...proofs, settings.routes),
     budget: checkBudget,
@@ -50,8 +53,10 @@ export function makeChecks(settings: CheckSettings) {
 }
 
 type NonceProofs = [Parameters<typeof checkNonce>[0], Parameters<typeof checkNonce>[1], Parameters<typeof checkNonce>[2]];
+type RestrictionProofs = [Parameters<typeof checkRestriction>[0], Parameters<typeof checkRestriction>[1]];
 type CapabilityProofs = [
   Parameters<typeof checkCapability>[0],
   Parameters<typeof checkCapability>[1],
   Parameters<typeof checkCapability>[2],
+  Parameters<typeof checkCapability>[3],
 ];

@@ -5,6 +5,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { loadProviders } from '../checks/capability/provider-registry.ts';
 import { type Checks, makeChecks } from '../checks/checks.ts';
 import { NonceMemory } from '../checks/nonce/nonce-memory.ts';
+import { NO_RESTRICTIONS } from '../checks/restriction/check-restriction.ts';
 import { loadConfiguration } from '../config.ts';
 import { readPrivateKey } from '../crypto/private-key.ts';
 import { decide } from '../decide.ts';
@@ -128,6 +129,7 @@ async function verify(file: string, options: OutputOptions & { config?: string; 
     signature: role.signature,
     chain: role.chain,
     nonces: new NonceMemory({ perKeyLimit: 1, windowMillis: 1, monotonic: () => 0, forgottenThrough: 0, bornAt: 0 }),
+    restrictions: NO_RESTRICTIONS,
     clock: () => options.at ?? Date.now(),
     newDecisionId: randomUUID,
   });

@@ -44,6 +44,10 @@ export const controlConfiguration = z.strictObject({
     .array(z.string().regex(/^did:[a-z0-9]+:[A-Za-z0-9._:%-]+$/, 'must be a DID'))
     .min(1)
     .describe('DIDs of the operators who may register, rotate and deactivate'),
+  administrators: z
+    .array(z.string().regex(/^did:[a-z0-9]+:[A-Za-z0-9._:%-]+$/, 'must be a DID'))
+    .default([])
+    .describe('DIDs of those who may revoke and narrow whatever operators and agents there are'),
   store: z
     .strictObject({
       file: z

@@ -10,6 +10,7 @@ import { pino } from 'pino';
 import { loadProviders } from '../../src/checks/capability/provider-registry.ts';
 import { chainConfiguration } from '../../src/checks/chain/check-chain.ts';
 import { type Checks, makeChecks } from '../../src/checks/checks.ts';
+import { NO_RESTRICTIONS, type RestrictionsInForce } from '../../src/checks/restriction/check-restriction.ts';
 import { makeVerifyAnswer } from '../../src/ext-authz/answer-verify.ts';
 import { makeCheckHandler } from '../../src/ext-authz/authorization-service.ts';
 import { EmbeddedStore } from '../../src/stores/sqlite/embedded-store.ts';
@@ -26,6 +27,7 @@ export interface GateSettings {
   readonly monotonic?: () => number;
   readonly deadlineMillis?: number;
   readonly changeChecks?: (checks: Checks) => Checks;
+  readonly restrictions?: RestrictionsInForce;
   readonly beforeAppend?: (record: string) => void;
 }
 
@@ -70,6 +72,7 @@ export async function openGate(settings: GateSettings): Promise<Gate> {
     signature: { maxLifetimeSeconds: 60, clockSkewSeconds: 30 },
     chain: chainConfiguration.parse({ cacheEntries: 1000 }),
     nonces: store.nonces,
+    restrictions: settings.restrictions ?? NO_RESTRICTIONS,
     clock,
     newDecisionId: randomUUID,
   });

@@ -42,7 +42,7 @@ describe.each(reasons)('a denial for %s', (reason) => {
       decision_id: 'id',
       detail: 'd"é\\\u2028',
       effect: 'deny',
-      not_required: ['restriction', 'policy'],
+      not_required: ['policy'],
       reason,
       v: 1,
     });

@@ -5,6 +5,7 @@ import { loadProviders } from '../../src/checks/capability/provider-registry.ts'
 import { chainConfiguration } from '../../src/checks/chain/check-chain.ts';
 import { makeChecks } from '../../src/checks/checks.ts';
 import { NonceMemory } from '../../src/checks/nonce/nonce-memory.ts';
+import { NO_RESTRICTIONS } from '../../src/checks/restriction/check-restriction.ts';
 import { type Algorithm, importPublicJwk } from '../../src/crypto/public-key.ts';
 import { verifySignature } from '../../src/crypto/verify-signature.ts';
 import { trustConfiguration, trustOperators } from '../../src/trust/operators.ts';
@@ -60,6 +61,7 @@ test.each(readOwn<RequestVector[]>('requests.json').map((vector) => [vector.name
       signature: { maxLifetimeSeconds: 60, clockSkewSeconds: 30 },
       chain: chainConfiguration.parse({ cacheEntries: 0 }),
       nonces: new NonceMemory({ perKeyLimit: 10, windowMillis: 120_000, monotonic: () => now, forgottenThrough: 0, bornAt: 0 }),
+      restrictions: NO_RESTRICTIONS,
       clock: () => now,
       newDecisionId: () => 'decision',
     });

@@ -3,6 +3,7 @@
 
 import { type Denied, denied, type Outcome, passed } from '../../outcome.ts';
 import type { VerifiedChain } from '../chain/check-chain.ts';
+import type { UnrestrictedChain } from '../restriction/check-restriction.ts';
 import type { VerifiedSignature } from '../signature/check-signature.ts';
 
 /** Profile section 5: 1 self-attested, 2 runtime-signed, 3 TEE-verified. */
@@ -17,7 +18,15 @@ export interface AttestedKey {
 
 const SELF_ATTESTED = { level: 1 } as AttestedKey;
 
-export function checkAttestation(chain: VerifiedChain, _signature: VerifiedSignature): Outcome<AttestedKey> {
+export function checkAttestation(
+  chain: VerifiedChain,
+  _signature: VerifiedSignature,
+  { narrowed, highWaterMark }: UnrestrictedChain,
+): Outcome<AttestedKey> {
+  for (const { id, details } of narrowed) {
+    const demand = findDemand(details.attestation);
+    if (demand !== undefined) return { ...demand, restriction: { id, highWaterMark } };
+  }
   return findDemand(chain.details.attestation) ?? findDemand(chain.operator.ceiling?.attestation) ?? passed(SELF_ATTESTED);
 }
 

@@ -1,4 +1,4 @@
-// Row 12 of profile section 4: the leaf's authorization details, and the operator's ceiling, allow the request.
+// Row 12 of profile section 4: the leaf's authorization details, the operator's ceiling and every narrowing in force allow the request.
 // What the request asks for is read out of the verified path and body only, never out of a header.
 
 import { JsonError, parseStrictJson } from '../../crypto/strict-json.ts';
@@ -7,6 +7,7 @@ import { type InboundRequest, singleLine } from '../../request.ts';
 import { type AuthorizationDetails, covers } from '../../token/authorization-details.ts';
 import type { VerifiedChain } from '../chain/check-chain.ts';
 import type { VerifiedBody } from '../digest/check-digest.ts';
+import type { UnrestrictedChain } from '../restriction/check-restriction.ts';
 import { type JsonObject, type Operation, Undetermined, type WantedAccess } from './provider-api.ts';
 import { findRoute, type ProviderRoutes } from './provider-routes.ts';
 import { readMultipart } from './read-multipart.ts';
@@ -28,6 +29,7 @@ export function checkCapability(
   request: InboundRequest,
   chain: VerifiedChain,
   body: VerifiedBody,
+  { narrowed, highWaterMark }: UnrestrictedChain,
   routes: ProviderRoutes,
 ): Outcome<AllowedAccess> {
   let asked: Asked;
@@ -42,6 +44,10 @@ export function checkCapability(
     (chain.operator.ceiling && findBeyond(asked, body.bytes.length, chain.operator.ceiling, "operator's ceiling"));
   const { action, tools, qualifiedModel: model } = asked;
   if (beyond !== undefined) return { ...beyond, asked: { action, model, tools } };
+  for (const { id, details } of narrowed) {
+    const further = findBeyond(asked, body.bytes.length, details, 'narrowing');
+    if (further !== undefined) return { ...further, asked: { action, model, tools }, restriction: { id, highWaterMark } };
+  }
   return passed({ action, model, tools } as AllowedAccess);
 }
 
