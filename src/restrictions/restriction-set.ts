@@ -2,7 +2,7 @@
 // order in which it came. Looked at on every request; a chain that was looked at is looked at again only when the set has changed.
 
 import type { AuthorizationDetails } from '../token/authorization-details.ts';
-import { type AuthorRole, entryOf, type RestrictableChain, rankOf, restrictablesOf } from './restrictable-chain.ts';
+import { type AuthorRole, ENTRY_BYTES, entryOf, type RestrictableChain, rankOf, restrictablesOf } from './restrictable-chain.ts';
 import type { TargetKind } from './restriction.ts';
 import { ALWAYS, ENTRY_WORDS, RevocationTable } from './revocation-table.ts';
 import type { Restriction } from './verify-restriction.ts';
@@ -37,6 +37,7 @@ interface LookedAt {
   readonly finding: Finding;
 }
 
+export const REVOCATION_BYTES = ENTRY_BYTES + 8;
 const UNRESTRICTED: Finding = { narrowed: [] };
 
 export class RestrictionSet {
@@ -81,11 +82,13 @@ export class RestrictionSet {
     this.#version++;
   }
 
-  /** Many revocations at once: names of `ENTRY_BYTES`, each with its sequence and `before` ({@link ALWAYS} for none). */
-  addRevocations(entries: Buffer, sequences: Uint32Array, befores: Uint32Array): void {
-    const words = wordsOf(entries);
-    for (let index = 0; index < sequences.length; index++)
-      this.#revocations.add(words, index * ENTRY_WORDS, sequences[index] ?? 0, befores[index] ?? ALWAYS);
+  /** Many revocations at once, {@link REVOCATION_BYTES} each: name, sequence and `before` ({@link ALWAYS} for none), big-endian. */
+  addRevocations(rows: Buffer): void {
+    const words = wordsOf(rows);
+    for (let at = 0; at < rows.length; at += REVOCATION_BYTES) {
+      const numbers = at + ENTRY_BYTES;
+      this.#revocations.add(words, at / 4, rows.readUInt32BE(numbers), rows.readUInt32BE(numbers + 4));
+    }
     this.#version++;
   }
 

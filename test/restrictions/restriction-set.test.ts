@@ -250,12 +250,13 @@ describe('the set', () => {
   test('holds many, each found and no other', () => {
     const count = 50_000;
     const set = new RestrictionSet({ administrators: [], read: () => undefined });
-    const entries = Buffer.concat(Array.from({ length: count }, (_, at) => entryOf('did:test:o', 'token', `jti-${at}`)));
-    set.addRevocations(
-      entries,
-      Uint32Array.from({ length: count }, (_, at) => at + 1),
-      new Uint32Array(count).fill(ALWAYS),
-    );
+    const row = (at: number) => {
+      const numbers = Buffer.alloc(8);
+      numbers.writeUInt32BE(at + 1);
+      numbers.writeUInt32BE(ALWAYS, 4);
+      return Buffer.concat([entryOf('did:test:o', 'token', `jti-${at}`), numbers]);
+    };
+    set.addRevocations(Buffer.concat(Array.from({ length: count }, (_, at) => row(at))));
     expect(set.revocations.count).toBe(count);
     const holding = (jti: string) => ({ operator: { did: 'did:test:o' }, links: [{ agent: 'a', jti, jkt: 'k', iat: 100 }] });
     for (let at = 0; at < count; at += 7) {

@@ -1,0 +1,45 @@
+// Where restrictions are kept: append-only, durable before they are acknowledged, each with the next number.
+
+import type { RestrictionSet } from './restriction-set.ts';
+import type { Restriction } from './verify-restriction.ts';
+
+export interface KeptRestriction {
+  /** From 1, without gaps. */
+  readonly sequence: number;
+  readonly compact: string;
+}
+
+/** `repeated`: it was there already. `taken`: another one has its id. */
+export type Appended =
+  | { readonly outcome: 'added' | 'repeated'; readonly sequence: number }
+  | { readonly outcome: 'taken'; readonly sequence: number };
+
+/** How far a copy has read the feed that it follows. */
+export interface FeedPosition {
+  readonly epoch: string;
+  readonly sequence: number;
+  /** What {@link nextHead} makes of everything up to the sequence. */
+  readonly head: string;
+}
+
+export interface RestrictionStore {
+  /** Names this store and its history: another one after a restore from a backup, so that followers read everything again. */
+  readonly epoch: string;
+  /** Why nothing can be learnt from the store any more; `undefined` while it works. */
+  readonly failure: Error | undefined;
+  /** Resolves when all are durable and every listener has been told of them. */
+  append(restrictions: readonly Restriction[], position?: FeedPosition): Promise<readonly Appended[]>;
+  lastSequence(): number;
+  read(sequence: number): Restriction | undefined;
+  findById(id: string): KeptRestriction | undefined;
+  /** In order, at most `limit`. */
+  after(sequence: number, limit: number): readonly KeptRestriction[];
+  /** What {@link nextHead} makes of everything up to a sequence; `undefined` for one that was not given yet. */
+  headAt(sequence: number): string | undefined;
+  /** The position that was last kept with an append. */
+  position(): FeedPosition | undefined;
+  /** Puts everything in force that is kept, and from then on what comes. @returns to be called to end it */
+  keepInForce(set: RestrictionSet): () => void;
+  /** Called in order with each restriction that was kept, by this process or by another one. @returns to be called to end it */
+  subscribe(listener: (restriction: Restriction, sequence: number) => void): () => void;
+}

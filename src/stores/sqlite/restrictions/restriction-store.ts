@@ -1,0 +1,196 @@
+// Restrictions in a file of their own: written by a worker thread, since a sync may take milliseconds; read at once by number. What
+// another process adds to the file (`revoke --store`) is seen a tenth of a second later.
+
+import { once } from 'node:events';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { Worker } from 'node:worker_threads';
+import { entryOf } from '../../../restrictions/restrictable-chain.ts';
+import type { RestrictionSet } from '../../../restrictions/restriction-set.ts';
+import type { Appended, FeedPosition, KeptRestriction, RestrictionStore } from '../../../restrictions/restriction-store.ts';
+import { ALWAYS } from '../../../restrictions/revocation-table.ts';
+import { type Restriction, reopenRestriction } from '../../../restrictions/verify-restriction.ts';
+import { StoreError } from '../database.ts';
+import { loadRestrictions } from './load-restrictions.ts';
+import { openRestrictionsForReading } from './restriction-database.ts';
+import type { FromRestrictionWriter, RestrictionBatch, RestrictionRow, ToRestrictionWriter } from './restriction-protocol.ts';
+
+interface Waiting {
+  readonly batch: RestrictionBatch;
+  readonly resolve: (appended: readonly Appended[]) => void;
+  readonly reject: (error: Error) => void;
+}
+
+type Listener = (restriction: Restriction, sequence: number) => void;
+
+const LOOK_MILLIS = 100;
+const MOST_AT_ONCE = 500;
+
+export class SqliteRestrictionStore implements RestrictionStore {
+  readonly epoch: string;
+  readonly #worker: Worker;
+  readonly #database: DatabaseSync;
+  readonly #select: Readonly<Record<'read' | 'byId' | 'after' | 'last' | 'head' | 'position' | 'version', StatementSync>>;
+  readonly #listeners = new Set<Listener>();
+  readonly #look: NodeJS.Timeout;
+  #gathering: Waiting[] = [];
+  #written: Waiting[] = [];
+  #told: number;
+  #version: unknown;
+  #failure: Error | undefined;
+
+  private constructor(worker: Worker, file: string) {
+    this.#worker = worker;
+    const database = openRestrictionsForReading(file);
+    this.#database = database;
+    this.#select = {
+      read: database.prepare('SELECT jws FROM restrictions WHERE sequence = ?'),
+      byId: database.prepare('SELECT sequence, jws FROM restrictions WHERE id = ?'),
+      after: database.prepare('SELECT sequence, jws FROM restrictions WHERE sequence > ? ORDER BY sequence LIMIT ?'),
+      last: database.prepare('SELECT coalesce(max(sequence), 0) AS last FROM restrictions'),
+      head: database.prepare('SELECT head FROM restrictions WHERE sequence = ?'),
+      position: database.prepare("SELECT value FROM facts WHERE name = 'position'"),
+      version: database.prepare('PRAGMA data_version'),
+    };
+    this.epoch = String(database.prepare("SELECT value FROM facts WHERE name = 'epoch'").get()?.value);
+    this.#told = this.lastSequence();
+    worker.on('message', (message: FromRestrictionWriter) => this.#hear(message));
+    worker.on('error', (error) => this.#fail(error));
+    worker.on('exit', () => this.#fail(new StoreError('the store of restrictions has been closed')));
+    this.#look = setInterval(() => this.#lookForOthers(), LOOK_MILLIS).unref();
+  }
+
+  /** @throws {StoreError} when the file is damaged, of a newer version or not writable; it is never replaced. */
+  static async open(file: string): Promise<SqliteRestrictionStore> {
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+    const worker = new Worker(new URL(`./restriction-thread.${extension}`, import.meta.url), { workerData: file });
+    const [message] = (await once(worker, 'message')) as [FromRestrictionWriter];
+    if ('ready' in message) return new SqliteRestrictionStore(worker, file);
+    await worker.terminate();
+    throw new StoreError('failed' in message ? message.failed : `store ${file} did not open`);
+  }
+
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  append(restrictions: readonly Restriction[], position?: FeedPosition): Promise<readonly Appended[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) return reject(this.#failure);
+      this.#gathering.push({ batch: { rows: restrictions.map(rowOf), position }, resolve, reject });
+      if (this.#gathering.length === 1 && this.#written.length === 0) setImmediate(() => this.#write());
+    });
+  }
+
+  lastSequence(): number {
+    return Number(this.#select.last.get()?.last ?? 0);
+  }
+
+  read(sequence: number): Restriction | undefined {
+    const row = this.#select.read.get(sequence);
+    return row && reopenRestriction(String(row.jws));
+  }
+
+  findById(id: string): KeptRestriction | undefined {
+    const row = this.#select.byId.get(id);
+    return row && { sequence: Number(row.sequence), compact: String(row.jws) };
+  }
+
+  after(sequence: number, limit: number): readonly KeptRestriction[] {
+    return this.#select.after.all(sequence, limit).map((row) => ({ sequence: Number(row.sequence), compact: String(row.jws) }));
+  }
+
+  headAt(sequence: number): string | undefined {
+    if (sequence === 0) return '';
+    const row = this.#select.head.get(sequence);
+    return row && String(row.head);
+  }
+
+  position(): FeedPosition | undefined {
+    const row = this.#select.position.get();
+    return row && (JSON.parse(String(row.value)) as FeedPosition);
+  }
+
+  keepInForce(set: RestrictionSet): () => void {
+    this.#tell();
+    loadRestrictions(this.#database, this.#told, set);
+    return this.subscribe((restriction, sequence) => set.add(restriction, sequence));
+  }
+
+  subscribe(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  async close(): Promise<void> {
+    while (this.#failure === undefined && this.#gathering.length + this.#written.length > 0) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    clearInterval(this.#look);
+    const running = this.#failure === undefined;
+    this.#fail(new StoreError('the store of restrictions has been closed'));
+    this.#database.close();
+    this.#worker.postMessage({ close: true } satisfies ToRestrictionWriter);
+    if (running) await once(this.#worker, 'exit');
+    else await this.#worker.terminate();
+  }
+
+  #write(): void {
+    if (this.#written.length > 0 || this.#gathering.length === 0 || this.#failure !== undefined) return;
+    this.#written = this.#gathering.splice(0, MOST_AT_ONCE);
+    this.#worker.postMessage({ batches: this.#written.map(({ batch }) => batch) } satisfies ToRestrictionWriter);
+  }
+
+  #hear(message: FromRestrictionWriter): void {
+    if ('damaged' in message) {
+      this.#fail(new StoreError(`the store of restrictions is damaged: ${message.damaged}`));
+      return;
+    }
+    const settled = this.#written;
+    this.#written = [];
+    if ('written' in message) {
+      // In force before whoever asked for it is told that it is.
+      this.#tell();
+      for (const [index, { resolve }] of settled.entries()) resolve(message.written[index] ?? []);
+    } else if ('refused' in message) {
+      for (const { reject } of settled) reject(new StoreError(`the restriction was not written: ${message.refused}`));
+    }
+    this.#write();
+  }
+
+  #lookForOthers(): void {
+    if (this.#failure !== undefined) return;
+    const [version] = Object.values(this.#select.version.get() ?? {});
+    if (version === this.#version) return;
+    this.#version = version;
+    this.#tell();
+  }
+
+  #tell(): void {
+    try {
+      for (;;) {
+        const rows = this.after(this.#told, MOST_AT_ONCE);
+        for (const { sequence, compact } of rows) {
+          if (sequence !== this.#told + 1) throw new StoreError(`number ${this.#told + 1} is missing`);
+          const restriction = reopenRestriction(compact);
+          for (const listener of this.#listeners) listener(restriction, sequence);
+          this.#told = sequence;
+        }
+        if (rows.length < MOST_AT_ONCE) return;
+      }
+    } catch (error) {
+      this.#fail(new StoreError('what was restricted could not be read', { cause: error }));
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const { reject } of [...this.#written, ...this.#gathering]) reject(this.#failure);
+    this.#written = [];
+    this.#gathering = [];
+  }
+}
+
+function rowOf({ id, compact, effect, by, target, before }: Restriction): RestrictionRow {
+  const revokes = effect === 'revoke' ? { entry: entryOf(by, target.kind, target.value), before: before ?? ALWAYS } : undefined;
+  return { id, compact, revokes };
+}
