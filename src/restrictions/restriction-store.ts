@@ -20,6 +20,8 @@ export interface FeedPosition {
   readonly sequence: number;
   /** What {@link nextHead} makes of everything up to the sequence. */
   readonly head: string;
+  /** Digest of the authors whose restrictions were kept; those of others were passed over. */
+  readonly authors: string;
 }
 
 export interface RestrictionStore {

@@ -141,6 +141,11 @@ export function claimsFrom(payload: Buffer): RestrictionClaims {
   return { ...rest, target: { kind, value }, before, details, lifts };
 }
 
+/** Whether two texts are one statement: some algorithms sign the same with another signature each time. */
+export function isSameStatement(one: string, other: string): boolean {
+  return one.slice(0, one.lastIndexOf('.')) === other.slice(0, other.lastIndexOf('.'));
+}
+
 function kidOfDid(by: string, kid: string | undefined, jwk: unknown): UntrustedRestriction['signer'] {
   if (jwk !== undefined) throw new RestrictionError('header "jwk" is not for a restriction by a DID');
   if (kid?.startsWith(`${by}#`) !== true) throw new RestrictionError('header "kid" must be the DID URL of a key of "by"');

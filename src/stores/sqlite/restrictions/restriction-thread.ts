@@ -3,6 +3,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import { nextHead } from '../../../restrictions/feed-head.ts';
+import { isSameStatement } from '../../../restrictions/restriction.ts';
 import type { Appended } from '../../../restrictions/restriction-store.ts';
 import { findDamage, openRestrictions } from './restriction-database.ts';
 import type { FromRestrictionWriter, RestrictionBatch, ToRestrictionWriter } from './restriction-protocol.ts';
@@ -65,7 +66,7 @@ function makeWriter(database: DatabaseSync): (batch: RestrictionBatch) => Append
       const { changes, lastInsertRowid } = insert.run(id, compact, next);
       if (changes === 0) {
         const there = find.get(id);
-        const same = signedPart(String(there?.jws)) === signedPart(compact);
+        const same = isSameStatement(String(there?.jws), compact);
         return { outcome: same ? 'repeated' : 'taken', sequence: Number(there?.sequence) };
       }
       head = next;
@@ -77,11 +78,6 @@ function makeWriter(database: DatabaseSync): (batch: RestrictionBatch) => Append
     if (position !== undefined) keepPosition.run(JSON.stringify(position));
     return appended;
   };
-}
-
-/** Some algorithms sign the same statement with another signature each time. */
-function signedPart(compact: string): string {
-  return compact.slice(0, compact.lastIndexOf('.'));
 }
 
 function messageOf(error: unknown): string {

@@ -112,12 +112,12 @@ test('what is kept is in force after a restart, each effect of it, and what come
 test('the place in a feed is kept with what was read up to it', async () => {
   const store = await openStore();
   expect(store.position()).toBeUndefined();
-  await store.append([restrictionOf(1)], { epoch: 'e', sequence: 7, head: 'h' });
-  await store.append([], { epoch: 'e', sequence: 8, head: 'i' });
+  await store.append([restrictionOf(1)], { epoch: 'e', sequence: 7, head: 'h', authors: 'a' });
+  await store.append([], { epoch: 'e', sequence: 8, head: 'i', authors: 'a' });
   const { epoch } = store;
   await closeAll();
   const again = await openStore();
-  expect(again.position()).toEqual({ epoch: 'e', sequence: 8, head: 'i' });
+  expect(again.position()).toEqual({ epoch: 'e', sequence: 8, head: 'i', authors: 'a' });
   expect(again.epoch).toBe(epoch);
 });
 
