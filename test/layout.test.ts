@@ -74,7 +74,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Stores implement the interfaces that checks declare.
   stores: ['checks', 'restrictions', 'vault'],
   // The vault's API, which reads signatures as the gateway does.
-  control: ['checks', 'restrictions', 'vault', 'crypto', 'request.ts'],
+  control: ['checks', 'restrictions', 'trust', 'token', 'vault', 'crypto', 'request.ts'],
   'ext-authz': ['audit', 'checks', 'decide.ts', 'decision.ts', 'outcome.ts', 'reason.ts', 'request.ts', 'sign'],
   envoy: [],
 };

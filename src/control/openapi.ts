@@ -48,8 +48,8 @@ export function describeOperations(operations: readonly Operation[], origin: str
 }
 
 function describe(operation: Operation): Json {
-  const { id, summary, description, parameters, query, body, responses, problems } = operation;
-  const signed = body !== undefined;
+  const { id, summary, description, parameters, query, body, authenticatesItself, responses, problems } = operation;
+  const signed = body !== undefined && authenticatesItself !== true;
   return {
     operationId: id,
     summary,
@@ -63,7 +63,9 @@ function describe(operation: Operation): Json {
     ...(body !== undefined && {
       requestBody: {
         required: true,
-        content: { 'application/json': { schema: reference(body), examples: { registration: { value: EXAMPLE } } } },
+        content: {
+          'application/json': { schema: reference(body), ...(signed && { examples: { registration: { value: EXAMPLE } } }) },
+        },
       },
     }),
     responses: { ...describeResponses(responses), ...describeProblems([...problems, ...ALWAYS]) },

@@ -1,6 +1,7 @@
 // What the control API takes and gives, each schema closed. The OpenAPI document is generated from these same objects.
 
 import { z } from 'zod';
+import { RESTRICTION_COMPONENTS } from './restriction-schemas.ts';
 
 const did = z
   .string()
@@ -126,6 +127,7 @@ export const COMPONENTS = {
   KeyDirectory: keyDirectory,
   Problem: problem,
   OpenApi: openapi,
+  ...RESTRICTION_COMPONENTS,
 } as const;
 
 export const noParameters = z.strictObject({});

@@ -7,20 +7,27 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { PrivateKey } from '../crypto/private-key.ts';
+import type { RestrictionStore } from '../restrictions/restriction-store.ts';
+import { makeSignerKeys } from '../restrictions/signer-keys.ts';
 import type { LogToVerify } from '../vault/admit.ts';
+import type { DidDocument } from '../vault/did-document.ts';
 import type { VaultStore } from '../vault/registry.ts';
+import type { DidResolver } from '../vault/resolver.ts';
 import type { VerifiedLog } from '../vault/webvh/verified-log.ts';
 import { makeAuthentication } from './authenticate-write.ts';
 import { availableStore } from './available-store.ts';
 import { ChangeWaiters } from './change-waiters.ts';
 import type { ControlConfiguration } from './configuration.ts';
 import { directoryOperation } from './directory-operation.ts';
+import type { Followers } from './followers.ts';
 import { makeHttpServer } from './http-server.ts';
 import { KeptDocuments } from './kept-documents.ts';
 import { logOperations } from './log-operations.ts';
 import { describeOperations } from './openapi.ts';
 import type { Operation } from './operation.ts';
+import { makePresentedChainCheck } from './presented-chain.ts';
 import { registrationOperations } from './registration-operations.ts';
+import { type RestrictionApi, restrictionApi } from './restriction-operations.ts';
 import { changesOperation, healthOperation, openApiOperation } from './service-operations.ts';
 import { clearSocket } from './unix-socket.ts';
 
@@ -29,6 +36,14 @@ export interface ControlSettings {
   /** Who may write, where that can change meanwhile; `configuration.operators` otherwise. */
   readonly operators?: () => readonly string[];
   readonly store: VaultStore;
+  /** Restrictions as this vault keeps them; without them it takes and tells none. */
+  readonly restrictions?: {
+    readonly store: RestrictionStore;
+    readonly followers: Followers;
+    readonly administrators: () => readonly string[];
+    /** For DIDs that are not registered here. */
+    readonly resolver: DidResolver;
+  };
   readonly verifier: { verify(log: LogToVerify): Promise<VerifiedLog> };
   /** Signs the directory; without it there is none. */
   readonly key?: PrivateKey | undefined;
@@ -54,8 +69,10 @@ export async function startControl(settings: ControlSettings): Promise<RunningCo
   const store = availableStore(settings.store);
   const { listen, tls, maxConnections } = configuration.service;
   const waiters = new ChangeWaiters(Math.floor(maxConnections / 2));
+  const documents = new KeptDocuments(store);
+  const restrictions = makeRestrictionApi({ ...settings, store }, documents, Math.floor(maxConnections / 2));
   const app = makeHttpServer({
-    operations: makeOperations({ ...settings, store }, waiters),
+    operations: makeOperations({ ...settings, store }, documents, waiters, restrictions?.operations ?? []),
     tls: tls && (await readTls(tls)),
     maxConnections,
     log,
@@ -72,6 +89,7 @@ export async function startControl(settings: ControlSettings): Promise<RunningCo
       address,
       stop: async () => {
         waiters.close();
+        restrictions?.close();
         const force = setTimeout(() => app.server.closeAllConnections(), FINISH_MILLIS);
         await app.close();
         clearTimeout(force);
@@ -85,19 +103,45 @@ export async function startControl(settings: ControlSettings): Promise<RunningCo
   }
 }
 
-function makeOperations(settings: ControlSettings, waiters: ChangeWaiters): Operation[] {
+function operatorDocument(store: VaultStore, documents: KeptDocuments, did: string): DidDocument | undefined {
+  const registered = store.find(did);
+  return registered?.kind === 'operator' ? documents.read(registered) : undefined;
+}
+
+function makeRestrictionApi(
+  settings: ControlSettings,
+  documents: KeptDocuments,
+  mostWaiting: number,
+): RestrictionApi | undefined {
+  const { configuration, store, restrictions, clock } = settings;
+  if (restrictions === undefined) return undefined;
+  const operators = settings.operators ?? (() => configuration.operators);
+  const current = (did: string) => operatorDocument(store, documents, did) ?? restrictions.resolver.current(did);
+  const resolver: DidResolver = { current, newer: ({ did }) => current(did) };
+  return restrictionApi({
+    ...restrictions,
+    operators,
+    keys: makeSignerKeys({ resolver, clockSkewMillis: 0 }),
+    verifyChain: makePresentedChainCheck({ operators, resolver, clock }),
+    clock,
+    mostWaiting,
+  });
+}
+
+function makeOperations(
+  settings: ControlSettings,
+  documents: KeptDocuments,
+  waiters: ChangeWaiters,
+  restrictions: readonly Operation[],
+): Operation[] {
   const { configuration, store, verifier, key, clock, log } = settings;
   const { origin, maxLogBytes } = configuration;
   const operators = settings.operators ?? (() => configuration.operators);
   const authority = new URL(origin).host;
-  const documents = new KeptDocuments(store);
   const authenticate = makeAuthentication({
     authority,
     operators,
-    documentOf: (did) => {
-      const registered = store.find(did);
-      return registered?.kind === 'operator' ? documents.read(registered) : undefined;
-    },
+    documentOf: (did) => operatorDocument(store, documents, did),
     clock,
     monotonic: () => performance.now(),
   });
@@ -109,6 +153,7 @@ function makeOperations(settings: ControlSettings, waiters: ChangeWaiters): Oper
     changesOperation(store, waiters),
     healthOperation(store),
     openApiOperation(() => description),
+    ...restrictions,
     ...logOperations(store),
     directoryOperation({ store, documents, key, authority, clock }),
   ];

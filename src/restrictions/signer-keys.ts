@@ -3,27 +3,21 @@
 
 import type { DidDocument, VerificationMethod } from '../vault/did-document.ts';
 import { UnknownDid } from '../vault/did-document.ts';
+import type { DatedKey } from '../vault/key-history.ts';
 import type { DidResolver } from '../vault/resolver.ts';
 import type { SignerKeys } from './verify-restriction.ts';
-
-/** A key of an earlier version of a DID; times in milliseconds since the epoch. */
-export interface FormerKey {
-  readonly method: VerificationMethod;
-  readonly from: number;
-  readonly until: number;
-}
 
 export interface SignerKeySettings {
   readonly resolver: DidResolver;
   /** The keys in the verified history of a DID; none for a method without one. */
-  readonly formerKeys?: ((document: DidDocument) => Promise<readonly FormerKey[]>) | undefined;
+  readonly formerKeys?: ((document: DidDocument) => Promise<readonly DatedKey[]>) | undefined;
   /** How far in milliseconds the signer's clock may be off. */
   readonly clockSkewMillis: number;
 }
 
 export function makeSignerKeys({ resolver, formerKeys, clockSkewMillis }: SignerKeySettings): SignerKeys {
   // One version's history is read once, however many restrictions an old key has signed.
-  const histories = new WeakMap<DidDocument, Promise<readonly FormerKey[]>>();
+  const histories = new WeakMap<DidDocument, Promise<readonly DatedKey[]>>();
 
   return async (did, kid, moment) => {
     try {

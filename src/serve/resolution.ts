@@ -4,23 +4,35 @@
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { ConfigurationError } from '../config.ts';
+import type { Followers } from '../control/followers.ts';
+import type { RestrictionStore } from '../restrictions/restriction-store.ts';
 import { SqliteSeenLogs } from '../stores/sqlite/seen-logs/seen-logs.ts';
 import type { ResolutionConfiguration } from '../vault/configuration.ts';
-import { UnavailableDid, UnknownDid } from '../vault/did-document.ts';
+import { type DidDocument, UnavailableDid, UnknownDid } from '../vault/did-document.ts';
 import { locationOfDidWebvh } from '../vault/did-location.ts';
 import { makeWebSource } from '../vault/did-web.ts';
 import { FailedFetch, NotFound, RefusedFetch } from '../vault/fetch/fetch-error.ts';
 import { type GuardedFetch, makeGuardedFetch } from '../vault/fetch/guarded-fetch.ts';
 import { followChanges } from '../vault/follow-changes.ts';
+import { type DatedKey, keyHistory } from '../vault/key-history.ts';
 import type { VaultStore } from '../vault/registry.ts';
 import { Resolver } from '../vault/resolver.ts';
 import { LogVerifier } from '../vault/webvh/log-verifier.ts';
 import { makeWebvhSource, type ServedLog } from '../vault/webvh-source.ts';
 
+/** The restrictions of a vault in this very process. */
+export interface LocalRestrictions {
+  readonly origin: string;
+  readonly store: RestrictionStore;
+  readonly followers: Followers;
+  readonly administrators: readonly string[];
+}
+
 /** A vault in this very process: read directly, and verified all the same. */
 export interface LocalVault {
   readonly origin: string;
   readonly store: VaultStore;
+  readonly restrictions: LocalRestrictions;
 }
 
 export interface ResolutionSettings {
@@ -35,11 +47,19 @@ export interface ResolutionSettings {
 
 export interface Resolution {
   readonly resolver: Resolver;
+  /** Every key in the verified history of a DID; none for a method without one. */
+  formerKeys(document: DidDocument): Promise<readonly DatedKey[]>;
+  /** Fetches answers that a vault holds back for as many seconds. */
+  fetchFeed(waitSeconds: number): (url: URL) => Promise<Buffer>;
   stop(): Promise<void>;
 }
 
 /** Fetches at a time, over all hosts. */
 const MOST_CONCURRENT = 64;
+/** Beyond the time that a feed holds its answer back. */
+const FEED_MILLIS = 1500;
+/** One host, which the configuration names, asked as fast as it answers while everything is read. */
+const FEED_RULES = { maxBytes: 4 * 1024 * 1024, queries: true, requestsPerSecond: 1000, sharePerHost: 1 };
 
 /** @throws {ConfigurationError} or {@link StoreError}: nothing is left running then. */
 export async function startResolution(settings: ResolutionSettings): Promise<Resolution> {
@@ -50,12 +70,13 @@ export async function startResolution(settings: ResolutionSettings): Promise<Res
   const guarded = makeGuardedFetch(rules);
   const seen = await SqliteSeenLogs.open(seenFile);
   const verifier = LogVerifier.start();
-  const fetched = (did: string) => fetchLog(did, guarded);
+  const readLog = (did: string) =>
+    localVault && isServedBy(did, localVault.origin) ? readLocal(did, localVault.store) : fetchLog(did, guarded);
   const resolver = new Resolver({
     ...configuration,
     sources: {
       webvh: makeWebvhSource({
-        readLog: (did) => (localVault && isServedBy(did, localVault.origin) ? readLocal(did, localVault.store) : fetched(did)),
+        readLog,
         verify: (request) => verifier.verify({ ...request, maxBytes: configuration.maxBytes }),
         seen,
         clock,
@@ -83,6 +104,17 @@ export async function startResolution(settings: ResolutionSettings): Promise<Res
   if (localVault) stops.push(localVault.store.subscribe(({ did }) => resolver.changed(did)));
   return {
     resolver,
+    formerKeys: async ({ did }) => {
+      if (!did.startsWith('did:webvh:')) return [];
+      const served = await readLog(did);
+      await verifier.verify({ did, ...served, now: clock(), maxBytes: configuration.maxBytes });
+      return keyHistory(did, served.log);
+    },
+    fetchFeed: (waitSeconds) => {
+      const timeoutMillis = waitSeconds * 1000 + FEED_MILLIS;
+      const feed = makeGuardedFetch({ ...rules, ...FEED_RULES, timeoutMillis });
+      return (url) => feed.fetch(url, ['application/json']);
+    },
     stop: async () => {
       for (const stop of stops) stop();
       await verifier.close();

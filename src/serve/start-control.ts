@@ -4,10 +4,13 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { ConfigurationError, type ControlConfiguration } from '../config.ts';
+import { Followers } from '../control/followers.ts';
 import { startControl as startApi } from '../control/start-control.ts';
 import { type PrivateKey, readPrivateKey } from '../crypto/private-key.ts';
 import { KeyError } from '../crypto/public-key.ts';
+import { SqliteRestrictionStore } from '../stores/sqlite/restrictions/restriction-store.ts';
 import { SqliteVaultStore } from '../stores/sqlite/vault/vault-store.ts';
+import { selfDescribingResolver } from '../vault/resolver.ts';
 import { LogVerifier } from '../vault/webvh/log-verifier.ts';
 import type { LocalVault } from './resolution.ts';
 import type { RunningRole } from './running-role.ts';
@@ -24,6 +27,13 @@ export async function startControl(configuration: ControlConfiguration, { log, c
   const directoryKey = await readDirectoryKey(configuration);
   await mkdir(dirname(configuration.store.file), { recursive: true, mode: 0o700 });
   const store = await SqliteVaultStore.open({ file: configuration.store.file, clock });
+  const restrictions = await SqliteRestrictionStore.open(`${configuration.store.file}-restrictions`).catch(
+    async (error: unknown) => {
+      await store.close();
+      throw error;
+    },
+  );
+  const followers = new Followers(() => performance.now());
   const verifier = LogVerifier.start();
   let current = configuration;
   try {
@@ -32,6 +42,12 @@ export async function startControl(configuration: ControlConfiguration, { log, c
       operators: () => current.operators,
       key: directoryKey,
       store,
+      restrictions: {
+        store: restrictions,
+        followers,
+        administrators: () => current.administrators,
+        resolver: selfDescribingResolver(),
+      },
       verifier,
       clock,
       log,
@@ -40,7 +56,16 @@ export async function startControl(configuration: ControlConfiguration, { log, c
     return {
       role: 'control',
       address: api.address,
-      vault: { origin: configuration.origin, store },
+      vault: {
+        origin: configuration.origin,
+        store,
+        restrictions: {
+          origin: configuration.origin,
+          store: restrictions,
+          followers,
+          administrators: configuration.administrators,
+        },
+      },
       reload: async (next) => {
         const reloaded = next as ControlConfiguration;
         const changed = FIXED.filter((name) => !isDeepStrictEqual(current[name], reloaded[name]));
@@ -51,17 +76,19 @@ export async function startControl(configuration: ControlConfiguration, { log, c
       stop: async () => {
         await api.stop();
         await verifier.close();
+        await restrictions.close();
         await store.close();
       },
     };
   } catch (error) {
     await verifier.close();
+    await restrictions.close();
     await store.close();
     throw error;
   }
 }
 
-const FIXED = ['service', 'origin', 'store', 'key', 'maxLogBytes'] as const;
+const FIXED = ['service', 'origin', 'store', 'key', 'maxLogBytes', 'administrators'] as const;
 
 /** @throws {ConfigurationError} */
 export async function readDirectoryKey({ key }: ControlConfiguration): Promise<PrivateKey | undefined> {

@@ -9,6 +9,7 @@ import type { ProviderApi } from '../checks/capability/provider-api.ts';
 import { loadProviders } from '../checks/capability/provider-registry.ts';
 import { type Checks, makeChecks } from '../checks/checks.ts';
 import type { NonceStore } from '../checks/nonce/check-nonce.ts';
+import type { RestrictionsInForce } from '../checks/restriction/check-restriction.ts';
 import { ConfigurationError, type VerifyConfiguration } from '../config.ts';
 import { credentialFile } from '../envoy/credential-file.ts';
 import { gatewayBootstrap } from '../envoy/gateway-bootstrap.ts';
@@ -24,6 +25,7 @@ import type { DidResolver } from '../vault/resolver.ts';
 import { authorizationServiceOf, credentialPath } from './envoy-settings.ts';
 import { authoritiesOf, providerRoutes, upstreamOf } from './provider-routes.ts';
 import { type LocalVault, startResolution } from './resolution.ts';
+import { startRestrictions } from './restrictions.ts';
 import type { RunningRole } from './running-role.ts';
 
 export interface StartSettings {
@@ -65,8 +67,11 @@ export async function startVerify(
     for (const { did } of configuration.trust.operators) {
       Promise.resolve(resolver.current(did)).catch((err: unknown) => log.warn({ did, err }, 'operator not resolved yet'));
     }
+    const restrictions = await startRestrictions({ configuration, local: localVault?.restrictions, resolution, log });
+    opened.push(restrictions);
+    const stores = { nonces: store.nonces, restrictions: restrictions.inForce };
     let current = configuration;
-    let checks = checksFor(configuration, apis, store.nonces, resolver, clock);
+    let checks = checksFor(configuration, apis, stores, resolver, clock);
     const answer = makeVerifyAnswer({
       checks: () => checks,
       appendRecord: (record, nonce) => store.append(record, nonce),
@@ -88,7 +93,8 @@ export async function startVerify(
         const reloaded = next as VerifyConfiguration;
         assertVerify(reloaded, apis);
         assertReloadable(current, reloaded);
-        checks = checksFor(reloaded, apis, store.nonces, resolver, clock);
+        await restrictions.trust(reloaded.trust);
+        checks = checksFor(reloaded, apis, stores, resolver, clock);
         current = reloaded;
       },
       prepareEnvoy: () => prepareGatewayEnvoy(current, apis, log),
@@ -134,6 +140,7 @@ const FIXED = [
   'providers',
   'gateway',
   'resolution',
+  'restrictions',
 ] as const;
 
 function assertReloadable(current: VerifyConfiguration, next: VerifyConfiguration): void {
@@ -145,7 +152,7 @@ function assertReloadable(current: VerifyConfiguration, next: VerifyConfiguratio
 function checksFor(
   configuration: VerifyConfiguration,
   apis: ReadonlyMap<string, ProviderApi>,
-  nonces: NonceStore,
+  stores: { readonly nonces: NonceStore; readonly restrictions: RestrictionsInForce },
   resolver: DidResolver,
   clock: () => number,
 ): Checks {
@@ -156,7 +163,7 @@ function checksFor(
     routes: providerRoutes(configuration, apis),
     signature: configuration.signature,
     chain: configuration.chain,
-    nonces,
+    ...stores,
     clock,
     newDecisionId: randomUUID,
   });

@@ -10,6 +10,7 @@ const parse = (changes: object) => controlConfiguration.safeParse({ ...least, ..
 test('an origin and an operator are enough, on loopback', () => {
   expect(controlConfiguration.parse(least)).toEqual({
     ...least,
+    administrators: [],
     service: { listen: '127.0.0.1:8444', maxConnections: 2048 },
     store: { file: 'run/vault.db' },
     maxLogBytes: 65_536,

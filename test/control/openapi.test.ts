@@ -52,10 +52,15 @@ test('it names every route of the vault, and no reference in it leads nowhere', 
       'get /v1/operators',
       'get /v1/operators/{did}',
       'get /v1/operators/{did}/versions',
+      'get /v1/restrictions',
+      'get /v1/restrictions/feed',
+      'get /v1/restrictions/{id}',
+      'get /v1/restrictions/{sequence}/acknowledged',
       'post /v1/agents',
       'post /v1/agents/{did}/versions',
       'post /v1/operators',
       'post /v1/operators/{did}/versions',
+      'post /v1/restrictions',
     ].sort(),
   );
   expand(document);
@@ -82,7 +87,10 @@ describe('each operation', () => {
   });
 
   test('that writes says that it is signed, and how', () => {
-    const writes = each().filter(([, { requestBody }]) => requestBody !== undefined);
+    const posts = each().filter(([, { requestBody }]) => requestBody !== undefined);
+    // A restriction carries the signature of its author.
+    const writes = posts.filter(([path]) => path !== '/v1/restrictions');
+    expect(posts.filter(([, { security }]) => security.length === 0).map(([path]) => path)).toEqual(['/v1/restrictions']);
     expect(writes).toHaveLength(4);
     for (const [, { security, parameters, responses }] of writes) {
       expect(security).toEqual([{ operatorSignature: [] }]);

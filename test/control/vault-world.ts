@@ -9,9 +9,12 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { expect } from 'vitest';
 import { type ControlConfiguration, controlConfiguration } from '../../src/control/configuration.ts';
+import { Followers } from '../../src/control/followers.ts';
 import { COMPONENTS } from '../../src/control/schemas.ts';
 import { type ControlSettings, startControl } from '../../src/control/start-control.ts';
+import { SqliteRestrictionStore } from '../../src/stores/sqlite/restrictions/restriction-store.ts';
 import { SqliteVaultStore } from '../../src/stores/sqlite/vault/vault-store.ts';
+import { selfDescribingResolver } from '../../src/vault/resolver.ts';
 import { LogVerifier } from '../../src/vault/webvh/log-verifier.ts';
 import { bodyOf, HOST, type Operator, ORIGIN, type SignatureChanges, type WrittenLog } from './operator.ts';
 
@@ -35,6 +38,8 @@ export interface Asked {
 export interface World {
   readonly store: SqliteVaultStore;
   readonly verifier: LogVerifier;
+  readonly restrictions: SqliteRestrictionStore;
+  readonly followers: Followers;
   /** Under a vault that goes on serving. */
   closeStore(): Promise<void>;
   readonly address: string;
@@ -66,11 +71,13 @@ export async function startVault({ operators, key, tls, configuration, clock: no
   let passed = 0;
   const clock = now ?? (() => Date.now() + passed);
   const store = await SqliteVaultStore.open({ file: join(directory, 'vault.db'), writeTimeoutMillis: BUSY_MILLIS });
+  const restrictions = await SqliteRestrictionStore.open(join(directory, 'restrictions.db'));
+  const followers = new Followers(() => performance.now() + passed);
   const verifier = LogVerifier.start({ timeLimitMillis: BUSY_MILLIS });
   const logged: string[] = [];
   let open = true;
   const closeStore = async () => {
-    if (open) await store.close();
+    if (open) await Promise.all([store.close(), restrictions.close()]);
     open = false;
   };
   const end = async () => {
@@ -88,6 +95,12 @@ export async function startVault({ operators, key, tls, configuration, clock: no
       ...configuration,
     },
     store,
+    restrictions: {
+      store: restrictions,
+      followers,
+      administrators: () => configuration?.administrators ?? [],
+      resolver: selfDescribingResolver(),
+    },
     verifier,
     key,
     clock,
@@ -115,6 +128,8 @@ export async function startVault({ operators, key, tls, configuration, clock: no
     ask({ method: 'POST', path, body, headers: operator.sign(path, body, changes) });
   return {
     store,
+    restrictions,
+    followers,
     verifier,
     closeStore,
     address: control.address,

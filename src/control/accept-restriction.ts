@@ -1,0 +1,129 @@
+// A restriction on its way into the vault: it authenticates itself. Taken from those who could have a say over some chain and from
+// nobody else, so that strangers cannot fill the log; over which chains, each gateway decides where it sees one (profile section 6).
+
+import { JsonError, parseStrictJson } from '../crypto/strict-json.ts';
+import type { RestrictableChain } from '../restrictions/restrictable-chain.ts';
+import { parseRestriction, RestrictionError, THUMBPRINT_URN, type UntrustedRestriction } from '../restrictions/restriction.ts';
+import type { Appended, RestrictionStore } from '../restrictions/restriction-store.ts';
+import { type Restriction, reopenRestriction, type SignerKeys, verifyRestriction } from '../restrictions/verify-restriction.ts';
+import { UnavailableDid } from '../vault/did-document.ts';
+import { fieldErrors } from './accept-write.ts';
+import type { Reply } from './operation.ts';
+import { Problem } from './problem.ts';
+import { postedRestriction } from './restriction-schemas.ts';
+
+export interface AcceptRestrictionSettings {
+  readonly store: RestrictionStore;
+  readonly keys: SignerKeys;
+  /** DIDs of the operators who may restrict what is theirs. */
+  readonly operators: () => readonly string[];
+  /** DIDs of those who may restrict anything. */
+  readonly administrators: () => readonly string[];
+  /** The chain, verified under one of these operators; `undefined` when it does not verify. Rejects with `UnavailableDid`. */
+  readonly verifyChain: (tokens: readonly string[]) => Promise<RestrictableChain | undefined>;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+}
+
+const CLOCK_SKEW_SECONDS = 30;
+
+/** @throws {Problem} */
+export async function acceptRestriction(body: Uint8Array, settings: AcceptRestrictionSettings): Promise<Reply> {
+  const { restriction: compact, chain } = readPosted(body);
+  const untrusted = parse(compact);
+  assertSensible(untrusted, settings);
+  let restriction: Restriction | undefined;
+  try {
+    await assertEntitled(untrusted, chain, settings);
+    restriction = await verifyRestriction(untrusted, settings.keys, settings.clock());
+  } catch (error) {
+    if (!(error instanceof UnavailableDid)) throw error;
+    throw new Problem('unavailable', 'The DID of the author cannot be resolved now: send it again.', { cause: error });
+  }
+  if (restriction === undefined)
+    throw new Problem('signature-invalid', 'The restriction does not verify under a current key of its author.');
+  const { outcome, sequence } = await keep(restriction, settings.store);
+  // The id is chosen by the author, so that a repetition is one.
+  if (outcome === 'taken') throw new Problem('idempotency-key-reused', 'Another restriction has this id: choose a new one.');
+  const { id } = restriction;
+  const headers = { location: `/v1/restrictions/${id}`, ...(outcome === 'repeated' && { 'idempotency-replayed': 'true' }) };
+  return { status: 201, headers, body: { id, sequence } };
+}
+
+function readPosted(bytes: Uint8Array) {
+  let body: unknown;
+  try {
+    body = parseStrictJson(bytes);
+  } catch (error) {
+    if (error instanceof JsonError) throw new Problem('malformed-request', `The body is ${error.message}.`);
+    throw error;
+  }
+  const result = postedRestriction.safeParse(body);
+  if (result.success) return result.data;
+  throw new Problem('invalid-body', 'The body does not have the form that it must have.', { errors: fieldErrors(result.error) });
+}
+
+function parse(compact: string): UntrustedRestriction {
+  try {
+    return parseRestriction(compact);
+  } catch (error) {
+    if (error instanceof RestrictionError) throw invalid('restriction', error.message);
+    throw error;
+  }
+}
+
+/** What could have no effect on any chain is a mistake that its author wants to know of. */
+function assertSensible({ untrustedClaims: claims }: UntrustedRestriction, settings: AcceptRestrictionSettings): void {
+  const { target, by, at, effect, lifts = '' } = claims;
+  if (at > settings.clock() / 1000 + CLOCK_SKEW_SECONDS) throw invalid('restriction.at', 'is in the future');
+  const mayTarget = target.kind !== 'operator' || target.value === by || settings.administrators().includes(by);
+  if (!mayTarget) throw invalid('restriction.target', 'an operator is restricted by itself or by an administrator');
+  if (effect !== 'lift') return;
+  const kept = read(() => settings.store.findById(lifts));
+  const lifted = kept && reopenRestriction(kept.compact);
+  if (lifted?.effect !== 'narrow' || lifted.target.kind !== target.kind || lifted.target.value !== target.value)
+    throw invalid('restriction.lifts', 'must be the id of a narrowing of the same target; a revocation is for good');
+}
+
+async function assertEntitled(
+  { untrustedClaims: { by } }: UntrustedRestriction,
+  tokens: readonly string[] | undefined,
+  { operators, administrators, verifyChain }: AcceptRestrictionSettings,
+): Promise<void> {
+  if (!by.startsWith(THUMBPRINT_URN)) {
+    if (operators().includes(by) || administrators().includes(by)) return;
+    throw new Problem('operator-not-allowed', 'The author is neither an operator nor an administrator of this vault.');
+  }
+  if (tokens === undefined)
+    throw new Problem('operator-not-allowed', 'An issuer’s key comes with a chain in which a link binds it.');
+  const chain = await verifyChain(tokens);
+  const bound = chain?.links.some(({ jkt }) => `${THUMBPRINT_URN}${jkt}` === by);
+  if (chain !== undefined && bound && operators().includes(chain.operator.did)) return;
+  throw new Problem(
+    'operator-not-allowed',
+    'The chain does not verify under an operator of this vault, or does not bind the key.',
+  );
+}
+
+async function keep(restriction: Restriction, store: RestrictionStore): Promise<Appended> {
+  try {
+    const [appended] = await store.append([restriction]);
+    if (appended !== undefined) return appended;
+  } catch (cause) {
+    throw new Problem('unavailable', 'The store did not confirm the restriction: send the same again.', { cause });
+  }
+  throw new Problem('unavailable', 'The store did not confirm the restriction: send the same again.');
+}
+
+function invalid(field: string, detail: string): Problem {
+  return new Problem('invalid-body', 'The restriction is not one that could be in force.', { errors: [{ field, detail }] });
+}
+
+/** @throws {Problem} for a store that cannot be read */
+export function read<T>(act: () => T): T {
+  try {
+    return act();
+  } catch (cause) {
+    throw new Problem('unavailable', 'The restrictions cannot be read now.', { cause });
+  }
+}

@@ -1,0 +1,142 @@
+// The restrictions of a gateway, wired: those of a vault in this process, those of a vault elsewhere that it follows, or those that
+// commands write into a store of its own.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { RestrictionsInForce } from '../checks/restriction/check-restriction.ts';
+import type { VerifyConfiguration } from '../config.ts';
+import { type FollowedRestrictions, feedWaitSeconds, followRestrictions } from '../restrictions/follow-restrictions.ts';
+import { RestrictionSet } from '../restrictions/restriction-set.ts';
+import type { RestrictionStore } from '../restrictions/restriction-store.ts';
+import { makeSignerKeys } from '../restrictions/signer-keys.ts';
+import { SqliteRestrictionStore } from '../stores/sqlite/restrictions/restriction-store.ts';
+import type { TrustConfiguration } from '../trust/operators.ts';
+import type { LocalRestrictions, Resolution } from './resolution.ts';
+
+export interface GatewayRestrictionSettings {
+  readonly configuration: VerifyConfiguration;
+  readonly local: LocalRestrictions | undefined;
+  readonly resolution: Pick<Resolution, 'resolver' | 'formerKeys' | 'fetchFeed'>;
+  readonly log: Logger;
+}
+
+export interface GatewayRestrictions {
+  readonly inForce: RestrictionsInForce;
+  /** Restrictions of operators who are trusted from now on are in force when it resolves. @throws when they cannot be had */
+  trust(trust: TrustConfiguration): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const CLOCK_SKEW_MILLIS = 30_000;
+const REREAD_MILLIS = 10_000;
+
+/** @throws {StoreError}: nothing is left running then. */
+export async function startRestrictions(settings: GatewayRestrictionSettings): Promise<GatewayRestrictions> {
+  const { configuration, local, log } = settings;
+  const { feed, administrators } = configuration.restrictions;
+  if (local !== undefined && (feed === undefined || feed === local.origin)) return keepLocal(local, administrators);
+  const store = await SqliteRestrictionStore.open(`${configuration.store.file}-restrictions`);
+  const set = new RestrictionSet({ administrators, read: (sequence) => store.read(sequence) });
+  try {
+    store.keepInForce(set);
+    if (feed !== undefined) return follow(feed, store, set, settings);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  log.info({ restrictions: store.lastSequence() }, 'restrictions are taken from the store: `revoke --store` adds to it');
+  return { ...keepStore(store, set), stop: () => store.close() };
+}
+
+function keepLocal(
+  { store, followers, administrators: its }: LocalRestrictions,
+  administrators: readonly string[],
+): GatewayRestrictions {
+  const set = new RestrictionSet({ administrators: [...its, ...administrators], read: (sequence) => store.read(sequence) });
+  const end = store.keepInForce(set);
+  const kept = keepStore(store, set);
+  const leave = followers.addLocal('this process', () => kept.inForce.highWaterMark);
+  return {
+    ...kept,
+    stop: async () => {
+      leave();
+      kept.end();
+      end();
+    },
+  };
+}
+
+/** In force with the commit: whatever is acknowledged is in the set. */
+function keepStore(store: RestrictionStore, set: RestrictionSet): Omit<GatewayRestrictions, 'stop'> & { end(): void } {
+  set.reached(store.lastSequence());
+  const end = store.subscribe((_, sequence) => set.reached(sequence));
+  return {
+    end,
+    inForce: {
+      find: (chain) => set.find(chain),
+      get highWaterMark() {
+        return set.highWaterMark;
+      },
+      isFresh: () => store.failure === undefined,
+    },
+    trust: async () => {},
+  };
+}
+
+function follow(
+  origin: string,
+  store: SqliteRestrictionStore,
+  set: RestrictionSet,
+  { configuration, resolution, log }: GatewayRestrictionSettings,
+): GatewayRestrictions {
+  const { administrators, maxStaleSeconds } = configuration.restrictions;
+  const { resolver, formerKeys, fetchFeed } = resolution;
+  const authorsOf = ({ operators }: TrustConfiguration) => [...administrators, ...operators.map(({ did }) => did)];
+  let authors = authorsOf(configuration.trust);
+  const follower: FollowedRestrictions = followRestrictions({
+    origin,
+    fetch: fetchFeed(feedWaitSeconds(maxStaleSeconds)),
+    store,
+    keys: makeSignerKeys({ resolver, formerKeys, clockSkewMillis: CLOCK_SKEW_MILLIS }),
+    authors: () => authors,
+    maxStaleSeconds,
+    monotonic: () => performance.now(),
+    onState: (state, err) => {
+      if (state === 'following') log.info({ feed: origin }, 'following restrictions');
+      else if (state === 'interrupted')
+        log.warn({ feed: origin, err }, 'restrictions not heard of: soon every request is denied');
+      else
+        log.error(
+          { feed: origin, err },
+          'ALARM: a feed of restrictions that cannot be believed was refused; what is known stays in force',
+        );
+    },
+    onMissing: (count) =>
+      log.error(
+        { feed: origin, count },
+        'ALARM: the feed has lost restrictions; they stay in force here, and should be posted again',
+      ),
+  });
+  return {
+    inForce: {
+      find: (chain) => set.find(chain),
+      get highWaterMark() {
+        return follower.highWaterMark;
+      },
+      isFresh: () => follower.isFresh(),
+    },
+    trust: async (trust) => {
+      const before = authors;
+      authors = authorsOf(trust);
+      if (before.length === authors.length && before.every((did) => authors.includes(did))) return;
+      const late = sleep(REREAD_MILLIS, 'late', { ref: false });
+      if ((await Promise.race([follower.reread(), late])) !== 'late') return;
+      authors = before;
+      throw new Error('the restrictions of the operators who are trusted now could not be read in time');
+    },
+    stop: async () => {
+      follower.stop();
+      await store.close();
+    },
+  };
+}
