@@ -42,6 +42,13 @@ const registration = z.looseObject({
 export type Registration = z.infer<typeof registration>;
 const page = z.looseObject({ items: z.array(registration), next: z.string().nullish() });
 
+const acceptedRestriction = z.looseObject({ id: z.string(), sequence: z.int() });
+const keptRestriction = z.looseObject({ sequence: z.int(), restriction: z.string() });
+const restrictionPage = z.looseObject({ items: z.array(keptRestriction), next: z.int().optional() });
+const acknowledgement = z.looseObject({ acknowledged: z.boolean(), followers: z.int(), missing: z.array(z.string()) });
+export type Acknowledgement = z.infer<typeof acknowledgement>;
+
+const RESTRICTIONS = '/v1/restrictions';
 const REQUEST_MILLIS = 10_000;
 const RETRIED_FOR_MILLIS = 5000;
 const FIRST_PAUSE_MILLIS = 100;
@@ -86,6 +93,39 @@ export class VaultClient {
       yield* items;
       cursor = next;
     } while (cursor);
+  }
+
+  /** Posts a restriction; again changes nothing. @throws {VaultRefusal} or {@link VaultUnavailable} */
+  async restrict(restriction: string, chain: readonly string[] | undefined): Promise<{ id: string; sequence: number }> {
+    const url = new URL(RESTRICTIONS, this.#settings.origin);
+    const body = Buffer.from(JSON.stringify({ restriction, ...(chain && { chain }) }));
+    const headers = { 'content-type': 'application/json' };
+    const answer = await this.#exchange(() => ({ method: 'POST', url, headers, body }));
+    if (answer.status !== 201) throw refusalOf('cannot post the restriction', answer.status, answer.body);
+    return this.#parse(acceptedRestriction, answer.body.toString('utf8'));
+  }
+
+  /** @param waitSeconds for how long the vault waits for gateways that are missing, at most 8 */
+  async acknowledged(sequence: number, waitSeconds: number): Promise<Acknowledgement> {
+    return this.#parse(acknowledgement, await this.#get(`${RESTRICTIONS}/${sequence}/acknowledged?wait=${waitSeconds}`));
+  }
+
+  /** The statement of a restriction, not verified. */
+  async findRestriction(id: string): Promise<string | undefined> {
+    const text = await this.#get(`${RESTRICTIONS}/${encodeURIComponent(id)}`);
+    return text === undefined ? undefined : this.#parse(keptRestriction, text).restriction;
+  }
+
+  /** Statements in order, not verified, page by page as they are asked for. */
+  async *restrictions(after: number): AsyncGenerator<z.infer<typeof keptRestriction>> {
+    for (let next: number | undefined = after; next !== undefined; ) {
+      const read: z.infer<typeof restrictionPage> = this.#parse(
+        restrictionPage,
+        await this.#get(`${RESTRICTIONS}?after=${next}&limit=200`),
+      );
+      yield* read.items;
+      next = read.next;
+    }
   }
 
   async #get(path: string): Promise<string | undefined> {

@@ -5,8 +5,11 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { freePort } from '../../examples/quickstart/free-port.ts';
 import { controlConfiguration } from '../../src/control/configuration.ts';
+import { Followers } from '../../src/control/followers.ts';
 import { startControl } from '../../src/control/start-control.ts';
+import { SqliteRestrictionStore } from '../../src/stores/sqlite/restrictions/restriction-store.ts';
 import { SqliteVaultStore } from '../../src/stores/sqlite/vault/vault-store.ts';
+import { selfDescribingResolver } from '../../src/vault/resolver.ts';
 import { LogVerifier } from '../../src/vault/webvh/log-verifier.ts';
 import { makeCertificates } from '../envoy/certificates.ts';
 import { hb, hbJson, type Ran, type Run } from './run-cli.ts';
@@ -20,6 +23,7 @@ export interface VaultWorld {
   readonly reach: readonly string[];
   /** Serves for these operators, with what was registered before. */
   serve(operators: readonly string[]): Promise<void>;
+  readonly followers: Followers;
   /** Nobody answers any more. */
   halt(): Promise<void>;
   stop(): Promise<void>;
@@ -32,6 +36,7 @@ export async function makeVaultWorld(): Promise<VaultWorld> {
   const { trustedCaFile, server } = await makeCertificates(directory);
   const port = await freePort();
   const origin = `https://${HOST}:${port}`;
+  const followers = new Followers(() => performance.now());
   let halt = async () => {};
   return {
     directory,
@@ -41,6 +46,7 @@ export async function makeVaultWorld(): Promise<VaultWorld> {
     serve: async (operators) => {
       await halt();
       const store = await SqliteVaultStore.open({ file: join(directory, 'vault.db') });
+      const restrictions = await SqliteRestrictionStore.open(join(directory, 'vault.db-restrictions'));
       const verifier = LogVerifier.start();
       const configuration = controlConfiguration.parse({
         service: { listen: `127.0.0.1:${port}`, tls: { certificate: server.certificateFile, key: server.keyFile } },
@@ -48,14 +54,23 @@ export async function makeVaultWorld(): Promise<VaultWorld> {
         operators,
       });
       const log = pino({ level: 'silent' });
-      const control = await startControl({ configuration, store, verifier, clock: Date.now, log });
+      const control = await startControl({
+        configuration,
+        store,
+        restrictions: { store: restrictions, followers, administrators: () => [], resolver: selfDescribingResolver() },
+        verifier,
+        clock: Date.now,
+        log,
+      });
       halt = async () => {
         halt = async () => {};
         await control.stop();
         verifier.close();
+        await restrictions.close();
         await store.close();
       };
     },
+    followers,
     halt: () => halt(),
     stop: async () => {
       await halt();
