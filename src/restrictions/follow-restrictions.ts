@@ -111,7 +111,8 @@ class Follower implements FollowedRestrictions {
     const wanted = authors();
     if (digestOf(wanted) !== this.#position.authors) this.#startOver(this.#position.epoch, wanted, false);
     const from = this.#position;
-    const waiting = this.#waiting;
+    // Whoever comes while the question is under way waits for the next one.
+    const waiting = [...this.#waiting];
     const askedAt = monotonic();
     const url = feedUrl(origin, {
       after: from.sequence,
