@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { generatePrivateKey } from '../../src/crypto/private-key.ts';
-import { verifyLog } from '../../src/vault/webvh/verify-log.ts';
+import { LogVerifier } from '../../src/vault/webvh/log-verifier.ts';
 import { bodyOf, fresh, Operator, ORIGIN, type WrittenLog } from './operator.ts';
 import { startVault, startWith, type World } from './vault-world.ts';
 
@@ -62,7 +62,11 @@ describe('what is registered', () => {
     expect(headers['access-control-allow-origin']).toBe('*');
     expect(text).toBe(`${log.lines[0]}\n`);
     const limits = { maxBytes: 65_536, maxEntries: 10 };
-    expect((await verifyLog({ did: log.did, log: text, witness: undefined, now: Date.now(), ...limits })).did).toBe(log.did);
+    const verifier = LogVerifier.start();
+    expect((await verifier.verify({ did: log.did, log: text, witness: undefined, now: Date.now(), ...limits })).did).toBe(
+      log.did,
+    );
+    await verifier.close();
   });
 
   test('keys of P-256 and several keys are taken', async () => {

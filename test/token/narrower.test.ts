@@ -8,6 +8,7 @@ import { type Asked, checkCapability, findBeyond } from '../../src/checks/capabi
 import { loadProviders } from '../../src/checks/capability/provider-registry.ts';
 import type { VerifiedChain } from '../../src/checks/chain/check-chain.ts';
 import type { VerifiedBody } from '../../src/checks/digest/check-digest.ts';
+import type { UnrestrictedChain } from '../../src/checks/restriction/check-restriction.ts';
 import type { VerifiedSignature } from '../../src/checks/signature/check-signature.ts';
 import type { InboundRequest } from '../../src/request.ts';
 import { type AuthorizationDetails, authorizationDetailsSchema } from '../../src/token/authorization-details.ts';
@@ -81,10 +82,13 @@ describe('for any parent and child', { timeout: 120_000 }, () => {
       }),
     );
     const routes = { authorities: new Set(['gateway.example']), providers };
+    const unrestricted = { narrowed: [], highWaterMark: 0 } as unknown as UnrestrictedChain;
     const permits = (details: AuthorizationDetails, request: InboundRequest) => {
       const chain = { details, operator: { ceiling: undefined } } as unknown as VerifiedChain;
-      const attested = checkAttestation(chain, {} as VerifiedSignature);
-      return !attested.denied && !checkCapability(request, chain, { bytes: request.body } as VerifiedBody, routes).denied;
+      const attested = checkAttestation(chain, {} as VerifiedSignature, unrestricted);
+      return (
+        !attested.denied && !checkCapability(request, chain, { bytes: request.body } as VerifiedBody, unrestricted, routes).denied
+      );
     };
     let permitted = 0;
     fc.assert(
