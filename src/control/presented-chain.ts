@@ -1,11 +1,13 @@
-// The chain that the holder of an issuer's key presents with a restriction: it shows that an operator of this vault gave the key a
-// place in a chain. So far a chain is one root token.
+// The chain that the holder of an issuer's key presents with a restriction: it shows that an operator of this vault, or someone below
+// it, gave the key a place in a chain.
 
-import { verifySignature } from '../crypto/verify-signature.ts';
+import { findUntimely, timesOf } from '../checks/chain/chain-times.ts';
+import { findUnsigned } from '../checks/chain/verify-links.ts';
+import { verifyRoot } from '../checks/chain/verify-root.ts';
 import type { RestrictableChain } from '../restrictions/restrictable-chain.ts';
-import { parseRootToken, TokenError } from '../token/capability-token.ts';
-import { findAssertionKey } from '../trust/operators.ts';
-import { UnknownDid } from '../vault/did-document.ts';
+import { findChainFault, readChainForm } from '../token/chain-form.ts';
+import { TokenError } from '../token/token-form.ts';
+import { UnavailableDid } from '../vault/did-document.ts';
 import type { DidResolver } from '../vault/resolver.ts';
 
 export interface PresentedChainSettings {
@@ -15,25 +17,34 @@ export interface PresentedChainSettings {
   readonly clock: () => number;
 }
 
+const CLOCK_SKEW_SECONDS = 30;
+
 /** @returns a function that finds `undefined` for a chain that does not verify, and rejects with `UnavailableDid` */
 export function makePresentedChainCheck({ operators, resolver, clock }: PresentedChainSettings) {
-  return async ([compact = '', ...links]: readonly string[]): Promise<RestrictableChain | undefined> => {
+  return async ([root = '', ...links]: readonly string[]): Promise<RestrictableChain | undefined> => {
     try {
-      if (links.length > 0) return undefined;
-      const { header, untrustedClaims: claims, untrustedKey } = parseRootToken(compact);
+      const chain = readChainForm([root, ...links]);
       const now = clock();
-      if (!operators().includes(claims.iss) || claims.sub !== claims.iss || claims.exp * 1000 <= now) return undefined;
-      const key = findAssertionKey(await resolver.current(claims.iss), header.kid, now)?.key;
-      if (key?.algorithms.includes(header.alg) !== true) return undefined;
-      const end = compact.lastIndexOf('.');
-      const signature = Buffer.from(compact.slice(end + 1), 'base64url');
-      if (!(await verifySignature(key, header.alg, Buffer.from(compact.slice(0, end)), signature))) return undefined;
+      if (findChainFault(chain) !== undefined || findUntimely(timesOf(chain), CLOCK_SKEW_SECONDS, now) !== undefined)
+        return undefined;
+      const trusted = new Map(operators().map((did) => [did, { did, vouchesForAgents: false, ceiling: undefined }]));
+      const issued = await verifyRoot(chain[0], { operators: trusted, resolver }, now);
+      if (issued.denied) {
+        if (issued.reason !== 'identity-unavailable') return undefined;
+        throw new UnavailableDid('the DID of the operator cannot be resolved now', { cause: issued.cause });
+      }
+      if ((await findUnsigned(chain)) !== undefined) return undefined;
       return {
-        operator: { did: claims.iss },
-        links: [{ agent: claims.client_id, jti: claims.jti, jkt: untrustedKey.jkt, iat: claims.iat }],
+        operator: { did: issued.proof.operator.did },
+        links: chain.map(({ untrustedClaims: { client_id, jti, iat }, untrustedJkt }) => ({
+          agent: client_id,
+          jti,
+          jkt: untrustedJkt,
+          iat,
+        })),
       };
     } catch (error) {
-      if (error instanceof TokenError || error instanceof UnknownDid) return undefined;
+      if (error instanceof TokenError) return undefined;
       throw error;
     }
   };

@@ -7,10 +7,11 @@ import { decodeBase64url } from '../crypto/base64url.ts';
 import { ALGORITHMS, type Algorithm, importPublicJwk, KeyError, type PublicKey } from '../crypto/public-key.ts';
 import { JsonError, parseStrictJson } from '../crypto/strict-json.ts';
 import { type AuthorizationDetails, authorizationDetailsSchema } from '../token/authorization-details.ts';
+import { THUMBPRINT_URN } from '../token/link-token.ts';
+
+export { THUMBPRINT_URN };
 
 export const RESTRICTION_TYPE = 'agent-restriction+jwt';
-/** RFC 9278: how a key without a DID is named. */
-export const THUMBPRINT_URN = 'urn:ietf:params:oauth:jwk-thumbprint:sha-256:';
 export const TARGET_KINDS = ['agent', 'operator', 'key', 'token', 'session', 'task'] as const;
 export type TargetKind = (typeof TARGET_KINDS)[number];
 /** Longest text of one restriction: room for the largest `details`, and a bound for whoever reads a feed. */

@@ -28,8 +28,6 @@ export const NOT_APPLICABLE: Readonly<Record<string, string>> = {
   B6: 'needs Redis, which is not there yet',
   B7: 'needs Redis with failover, which is not there yet',
   B8: 'needs Redis, which is not there yet',
-  D8: 'needs revocation, which is not there yet',
-  D9: 'needs revocation, which is not there yet',
 };
 
 test('every attack has a test with its id, or a reason', async () => {

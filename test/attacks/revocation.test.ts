@@ -1,5 +1,6 @@
 // D8 and D9: what was revoked is used all the same, through the real Envoy; and at the service, while it is being revoked.
 
+import { sign } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { RestrictionSet } from '../../src/restrictions/restriction-set.ts';
 import { type RestrictionStatement, signRestriction } from '../../src/restrictions/sign-restriction.ts';
 import { type Restriction, reopenRestriction } from '../../src/restrictions/verify-restriction.ts';
 import { SqliteRestrictionStore } from '../../src/stores/sqlite/restrictions/restriction-store.ts';
-import { attempt, type Holder, mintRoot, newHolder, toWire } from './attacker.ts';
+import { attempt, type Holder, mintBelow, mintRoot, newHolder, toWire } from './attacker.ts';
 import { openGate } from './gate.ts';
 import { sendHttp1 } from './raw-http.ts';
 import { openScene, type Scene } from './scene.ts';
@@ -65,6 +66,24 @@ describe('D: revocation', () => {
     // Nothing of it names what was revoked: whoever asks may hold the chain of another.
     for (const value of [id, agent.did, agent.jkt]) expect(response.body).not.toContain(value);
     await scene.expectAllowed(toWire(attempt(other.agent, other.token)));
+  });
+
+  test('D8 whoever holds a link below what was revoked, minted offline and never seen before', async () => {
+    const agent = newHolder();
+    const root = { token: mintRoot(scene.operator, agent, { claims: { del_max_depth: 3 } }), holder: agent };
+    const other = newHolder();
+    const delegated = mintBelow(root, other, { claims: { client_id: other.did } });
+    const present = () => {
+      const leaf = mintBelow(delegated, newHolder());
+      const capability = [root, delegated, leaf].map(({ token }) => `"${token}"`).join(', ');
+      const { key } = leaf.holder;
+      return toWire(attempt(leaf.holder, leaf.token, { capability, sign: (base) => sign(null, base, key) }));
+    };
+    await scene.expectAllowed(present());
+    await revoke({ target: { kind: 'token', value: claimsOf(root.token).jti } });
+    await inForce();
+    const { records } = await scene.expectDenied(present(), REVOKED);
+    expect(records).toMatchObject([{ agents: [agent.did, other.did, other.did] }]);
   });
 
   test('D8 a stranger’s revocation, and the agent’s own, take nothing from anyone', async () => {
