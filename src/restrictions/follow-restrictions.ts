@@ -40,7 +40,7 @@ const RETRY_MILLIS = { least: 100, most: 1000 };
 
 /** The longest time in seconds for which the feed is asked to hold an answer back. */
 export function feedWaitSeconds(maxStaleSeconds: number): number {
-  return Math.min(20, Math.floor(maxStaleSeconds * 0.4));
+  return Math.min(20, Math.floor(maxStaleSeconds / 2));
 }
 
 export function followRestrictions(settings: FollowRestrictionsSettings): FollowedRestrictions {
