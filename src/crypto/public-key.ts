@@ -5,6 +5,7 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { p256 } from '@noble/curves/nist.js';
+import sodium from 'sodium-native';
 import { decodeBase64url } from './base64url.ts';
 import { jwkThumbprint, type PublicJwk } from './thumbprint.ts';
 
@@ -53,11 +54,17 @@ export function importPublicJwk(jwk: unknown): PublicKey {
 function build(material: PublicJwk, possible: readonly Algorithm[], alg: unknown): PublicKey {
   const algorithms = alg === undefined ? possible : possible.filter((algorithm) => algorithm === alg);
   if (algorithms.length === 0) throw new KeyError(`"alg" of this key must be ${possible.join(' or ')}`);
+  const importKey = () => createPublicKey({ key: material as JsonWebKey, format: 'jwk' });
+  // Most keys are an agent's of Ed25519, which are verified with as they are; what else is wrong with another shows here.
+  let keyObject: KeyObject | undefined = material.kty === 'OKP' ? undefined : importKey();
   return {
     jkt: jwkThumbprint(material),
     algorithms,
     jwk: alg === undefined ? material : { ...material, alg: algorithms[0] },
-    keyObject: createPublicKey({ key: material as JsonWebKey, format: 'jwk' }),
+    get keyObject() {
+      keyObject ??= importKey();
+      return keyObject;
+    },
     raw: material.kty === 'OKP' ? Buffer.from(material.x ?? '', 'base64url') : undefined,
   } as PublicKey;
 }
@@ -70,6 +77,13 @@ function coordinate(value: unknown, name: string): Buffer {
 
 function ed25519Point(x: unknown): string {
   const bytes = coordinate(x, 'x');
+  // Canonical, on the curve and of the prime-order group, which all keys are that were made as keys are made: a fifth of the work.
+  if (!sodium.crypto_core_ed25519_is_valid_point(bytes)) assertEd25519Point(bytes);
+  return bytes.toString('base64url');
+}
+
+/** Says what is wrong, and admits what is not of the prime-order group and not of small order either. */
+function assertEd25519Point(bytes: Buffer): void {
   let point: InstanceType<typeof ed25519.Point>;
   try {
     point = ed25519.Point.fromBytes(bytes);
@@ -77,7 +91,6 @@ function ed25519Point(x: unknown): string {
     throw new KeyError('the key is not a canonically encoded point of Ed25519');
   }
   if (point.isSmallOrder()) throw new KeyError('the key is a small-order point of Ed25519');
-  return bytes.toString('base64url');
 }
 
 function p256Point(x: unknown, y: unknown): { x: string; y: string } {
