@@ -108,6 +108,7 @@ describe('H4 an exception in a stage', () => {
     'signature',
     'digest',
     'nonce',
+    'restriction',
     'attestation',
     'capability',
     'budget',
