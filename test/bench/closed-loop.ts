@@ -1,13 +1,13 @@
-// HTTP/1.1 over raw sockets: every connection sends its next request when the last one is answered. The requests are ready-made
-// bytes and an answer is only looked at for its status and length, so that the generator costs far less than what it measures.
+// Every connection sends its next request when the last one is answered: what a service can do at most.
 
-import { connect, type Socket } from 'node:net';
 import { cpuMicros } from './cpu-time.ts';
+import { type Exchange, makeExchange, openConnections } from './http-exchange.ts';
 import type { RunOrder, RunResult } from './load-protocol.ts';
+import { percentiles } from './percentiles.ts';
 
 /** @param next the next request, or `undefined` when there is none left. @throws when an answer is not 200. */
 export async function closedLoop(order: RunOrder, next: () => Buffer | undefined): Promise<RunResult> {
-  const sockets = await Promise.all(Array.from({ length: order.connections }, () => open(order.port)));
+  const sockets = await openConnections(order.port, order.connections);
   const latencies: number[] = [];
   let startedAt = 0;
   let cpuBefore: number[] = [];
@@ -37,7 +37,8 @@ export async function closedLoop(order: RunOrder, next: () => Buffer | undefined
         if (startedAt === 0) return reject(new Error('the requests were used up before the interval began'));
         const after = readCpu();
         const cpu = after.map((micros, at) => micros - (cpuBefore[at] ?? 0));
-        result = { decisions: latencies.length, seconds, ...percentiles(latencies), cpuMicros: cpu };
+        const { p50: p50Ms, p99: p99Ms } = percentiles(latencies);
+        result = { decisions: latencies.length, seconds, p50Ms, p99Ms, cpuMicros: cpu };
       };
       const answered = (exchange: Exchange) => {
         const now = performance.now();
@@ -54,41 +55,4 @@ export async function closedLoop(order: RunOrder, next: () => Buffer | undefined
   } finally {
     for (const socket of sockets) socket.destroy();
   }
-}
-
-interface Exchange {
-  readonly socket: Socket;
-  sentAt: number;
-}
-
-function makeExchange(socket: Socket, answered: (exchange: Exchange) => void, reject: (error: Error) => void): Exchange {
-  const exchange: Exchange = { socket, sentAt: 0 };
-  let received: Buffer = NOTHING;
-  socket.on('data', (chunk: Buffer) => {
-    received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-    const headEnd = received.indexOf('\r\n\r\n');
-    if (headEnd === -1) return;
-    const head = received.latin1Slice(0, headEnd);
-    const length = /\r\ncontent-length: (\d+)/i.exec(head)?.[1];
-    if (length !== undefined && received.length < headEnd + 4 + Number(length)) return;
-    if (length === undefined || !head.startsWith('HTTP/1.1 200')) return reject(new Error(`an answer was not 200:\n${received}`));
-    received = NOTHING;
-    answered(exchange);
-  });
-  socket.on('error', reject).on('close', () => reject(new Error('Envoy closed a connection')));
-  return exchange;
-}
-
-const NOTHING = Buffer.alloc(0);
-
-function open(port: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port, noDelay: true }, () => resolve(socket)).once('error', reject);
-  });
-}
-
-function percentiles(latencies: readonly number[]): { p50Ms: number; p99Ms: number } {
-  const sorted = Float64Array.from(latencies).sort();
-  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
-  return { p50Ms: at(0.5), p99Ms: at(0.99) };
 }

@@ -52,14 +52,24 @@ export async function spawnHermesbridge(settings: HermesbridgeSettings): Promise
     nonce: { perKeyLimit: 10_000_000 },
     ...(settings.signature && { signature: settings.signature }),
   };
-  const file = join(directory, 'hermesbridge.yaml');
   await writeFile(credential.file, 'sk-bench-0123456789\n', { mode: 0o600 });
-  await writeFile(file, stringify({ verify }));
-  const flags = [...(settings.flags ?? []), ...(settings.probe ? ['--expose-gc', '--import', PROBE] : [])];
-  const program = startProgram(process.execPath, [...flags, MAIN, 'serve', '--config', file]);
+  return { ...(await spawnServe({ verify }, settings)), socket: serviceSocket(directory) };
+}
+
+/** The program's `serve` with a configuration of one's own. */
+export async function spawnServe(
+  configuration: object,
+  { directory, flags = [], probe = false }: Pick<HermesbridgeSettings, 'directory' | 'flags' | 'probe'>,
+): Promise<Omit<Hermesbridge, 'socket'>> {
+  const file = join(directory, 'hermesbridge.yaml');
+  await writeFile(file, stringify(configuration));
+  const program = startProgram(process.execPath, [
+    ...flags,
+    ...(probe ? ['--expose-gc', '--import', PROBE] : []),
+    ...[MAIN, 'serve', '--config', file],
+  ]);
   return {
     ...program,
-    socket: serviceSocket(directory),
     ask: async (kind) => {
       program.child.send({ kind } satisfies ToProbe);
       const [answer] = (await once(program.child, 'message')) as [Extract<FromProbe, { kind: typeof kind }>];

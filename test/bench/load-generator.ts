@@ -3,6 +3,7 @@
 import { Worker } from 'node:worker_threads';
 import { closedLoop } from './closed-loop.ts';
 import type { BatchOrder, FromGenerator, RunOrder, SignedBatch, ToGenerator } from './load-protocol.ts';
+import { openLoop } from './open-loop.ts';
 
 const signing = new Worker(new URL('./signing-thread.ts', import.meta.url));
 const batches: { take: () => Buffer | undefined }[] = [];
@@ -30,7 +31,11 @@ function prepare(order: BatchOrder): void {
 function run(order: RunOrder): void {
   const batch = batches.shift();
   if (batch === undefined) sayVoid('run before prepare');
-  else closedLoop(order, batch.take).then((ran) => say({ ran }), sayVoid);
+  else {
+    const { perSecond } = order;
+    const running = perSecond === undefined ? closedLoop(order, batch.take) : openLoop({ ...order, perSecond }, batch.take);
+    running.then((ran) => say({ ran }), sayVoid);
+  }
 }
 
 function taker({ bytes, ends }: SignedBatch, count: number): () => Buffer | undefined {

@@ -46,9 +46,13 @@ export function startProgram(command: string, words: readonly string[]): Program
   };
 }
 
-/** Resolves when something listens on the Unix socket. @throws with the program's log when it ends before, or after 30 s. */
-export async function untilListening(program: Program, socket: string): Promise<void> {
-  const deadline = performance.now() + 30_000;
+/** Resolves when something listens on the Unix socket. @throws with the program's log when it ends before, or after that time. */
+export async function untilListening(
+  program: Pick<Program, 'child' | 'log'>,
+  socket: string,
+  timeoutMillis = 30_000,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMillis;
   while (!existsSync(socket) || !(await answers(socket))) {
     const { exitCode, signalCode, pid } = program.child;
     if (pid === undefined || exitCode !== null || signalCode !== null || performance.now() > deadline)

@@ -1,0 +1,104 @@
+// `npm run bench:vault`: what a vault with a million agents costs: to register them, to keep them, to resolve one, and to decide while
+// all of them are in use.
+
+import { writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type BenchWorld, INTERRUPTED, startBenchWorld } from '../bench-world.ts';
+import { VoidRun } from '../load.ts';
+import { measureGateways } from './gateways.ts';
+import { makeVault, openMadeVault } from './make-vault.ts';
+import { measureResolving } from './resolve-times.ts';
+import { mediansOf, report, type VaultBenchResult, vaultGoals } from './vault-report.ts';
+
+const HELP = `Usage: npm run bench:vault [-- options]
+
+Makes a vault with many agents, each with a genuine did:webvh log, and measures the rate of registering, the size of the file,
+resolving an agent that was never seen, one that was seen before and one in memory, the p99 of a decision behind Envoy with all
+agents in use against 1,000, and the memory of the gateway. A million takes about 25 minutes and 3 GB of disk.
+
+  --agents N               agents in the vault (default 1000000)
+  --registered-over-api K  how many of them are registered over the API; the others in bulk (default 2000)
+  --rounds N               turns with few and with all agents, of which the medians are taken (default 5)
+  --seconds S              measured time of each turn, 1 to 20 (default 20)
+  --rate R                 requests per second of a turn, whether or not those before are answered (default 150)
+  --json FILE              also write the results as JSON
+  --keep DIR               make the vault there and keep it
+  --use DIR                a vault that was made with --keep: its figures of registering are those of then
+  --help                   this text
+
+  ENVOY_BIN                the Envoy to measure under
+
+Exits 0 also where a goal is not reached, and 1 where a run is void: an answer was not 200.
+`;
+
+const { values } = parseArgs({
+  options: {
+    agents: { type: 'string', default: '1000000' },
+    'registered-over-api': { type: 'string', default: '2000' },
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '20' },
+    rate: { type: 'string', default: '150' },
+    json: { type: 'string' },
+    keep: { type: 'string' },
+    use: { type: 'string' },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+});
+const say = (line = '') => process.stdout.write(`${line}\n`);
+
+if (values.help) say(HELP);
+else await main();
+
+async function main(): Promise<void> {
+  let world: BenchWorld | undefined;
+  try {
+    const settings = {
+      agents: within(values.agents, '--agents', 5000, 5_000_000),
+      overApi: within(values['registered-over-api'], '--registered-over-api', 1, 100_000),
+      rounds: within(values.rounds, '--rounds', 1, 100),
+      seconds: within(values.seconds, '--seconds', 1, 20),
+      perSecond: within(values.rate, '--rate', 100, 2000),
+    };
+    if (settings.overApi > settings.agents / 4) throw new Error('--registered-over-api is at most a quarter of --agents');
+    if (values.keep !== undefined && values.use !== undefined)
+      throw new Error('--keep makes a vault, --use takes one: name one of them');
+    world = await startBenchWorld();
+    const result = await measure(world, settings);
+    say();
+    for (const line of [...report(result), ...vaultGoals(result)]) say(line);
+    if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(result, undefined, 2)}\n`);
+  } catch (error) {
+    if (process.exitCode === INTERRUPTED) return;
+    process.exitCode = 1;
+    const what = error instanceof VoidRun ? 'the run is void' : 'bench failed';
+    process.stderr.write(`${what}: ${error instanceof Error ? error.message : String(error)}\n`);
+  } finally {
+    await world?.stop();
+  }
+}
+
+async function measure(
+  world: BenchWorld,
+  settings: { agents: number; overApi: number; rounds: number; seconds: number; perSecond: number },
+): Promise<VaultBenchResult> {
+  const { machine, directory } = world;
+  const { cpu, cores, memoryGiB, platform, node, envoy, store } = machine;
+  say(`${cpu}, ${cores} cores, ${memoryGiB} GiB, ${platform}, Node ${node}, Envoy ${envoy}; the stores lie on ${store}`);
+  const vault =
+    values.use === undefined
+      ? await makeVault(settings, values.keep === undefined ? join(directory, 'vault') : resolve(values.keep), directory, say)
+      : await openMadeVault(resolve(values.use));
+  const resolving = await measureResolving(vault, directory);
+  const gateways = await measureGateways(world, vault, settings, say);
+  const { perSecond, seconds } = settings;
+  const measured = { machine, agents: vault.agents, perSecond, seconds, making: vault.figures, resolving };
+  return { ...measured, ...gateways, medians: mediansOf(gateways) };
+}
+
+function within(text: string, option: string, least: number, most: number): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < least || value > most)
+    throw new Error(`${option} takes a whole number from ${least} to ${most}`);
+  return value;
+}
