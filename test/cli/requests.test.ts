@@ -108,6 +108,7 @@ describe('verify', { timeout: 120_000 }, () => {
     'signature',
     'digest',
     'nonce',
+    'restriction',
     'attestation',
     'capability',
     'budget',
