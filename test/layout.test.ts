@@ -57,16 +57,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'request.ts': [],
   'reason.ts': [],
   'outcome.ts': ['reason.ts'],
+  'note.ts': [],
   vault: ['crypto'],
   // A token is the same whoever checks it: what it may say does not follow from who reads it.
   token: ['crypto'],
   trust: ['token', 'vault', 'crypto'],
   // A statement and the set of them: what a gateway does with it is the check's.
-  restrictions: ['token', 'vault', 'crypto'],
-  checks: ['trust', 'restrictions', 'token', 'vault', 'crypto', 'request.ts', 'outcome.ts'],
+  restrictions: ['token', 'vault', 'crypto', 'note.ts'],
+  checks: ['trust', 'restrictions', 'token', 'vault', 'crypto', 'request.ts', 'outcome.ts', 'note.ts'],
   'decision.ts': ['checks', 'outcome.ts', 'reason.ts'],
   'decide.ts': ['checks', 'decision.ts', 'request.ts'],
-  audit: ['decision.ts', 'checks', 'crypto', 'request.ts'],
+  audit: ['decision.ts', 'checks', 'crypto', 'request.ts', 'note.ts'],
   // The sidecar builds what the checks take apart, out of the same constants.
   sign: ['checks', 'token', 'vault', 'crypto', 'request.ts'],
   // The operator's own keys and its client of a vault: what it publishes is what every verifier reads.
@@ -75,7 +76,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   stores: ['checks', 'restrictions', 'vault'],
   // The vault's API, which reads signatures as the gateway does.
   control: ['checks', 'restrictions', 'trust', 'token', 'vault', 'crypto', 'request.ts'],
-  'ext-authz': ['audit', 'checks', 'decide.ts', 'decision.ts', 'outcome.ts', 'reason.ts', 'request.ts', 'sign'],
+  'ext-authz': ['audit', 'checks', 'decide.ts', 'decision.ts', 'outcome.ts', 'note.ts', 'reason.ts', 'request.ts', 'sign'],
   envoy: [],
 };
 

@@ -4,6 +4,7 @@
 import type { VerifiedChain } from '../checks/chain/check-chain.ts';
 import { contentDigest } from '../crypto/content-digest.ts';
 import { type Decision, NOT_REQUIRED } from '../decision.ts';
+import { Note } from '../note.ts';
 import { type InboundRequest, singleLine } from '../request.ts';
 
 export const RECORD_VERSION = 1;
@@ -58,7 +59,7 @@ export function writeRecord(decision: Decision, request: InboundRequest | undefi
 }
 
 // The same for every request of a chain.
-const described = new WeakMap<VerifiedChain, TokenMembers>();
+const described = new Note<VerifiedChain, TokenMembers>('record');
 
 interface TokenMembers {
   readonly agents: readonly string[];

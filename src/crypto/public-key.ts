@@ -65,8 +65,15 @@ function build(material: PublicJwk, possible: readonly Algorithm[], alg: unknown
       keyObject ??= importKey();
       return keyObject;
     },
-    raw: material.kty === 'OKP' ? Buffer.from(material.x ?? '', 'base64url') : undefined,
+    raw: material.kty === 'OKP' ? ownBytes(material.x ?? '') : undefined,
   } as PublicKey;
+}
+
+/** A small Buffer keeps the whole slab that it was cut out of, and a key may be kept for long. */
+function ownBytes(text: string): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text, 'base64url'));
+  bytes.write(text, 'base64url');
+  return bytes;
 }
 
 function coordinate(value: unknown, name: string): Buffer {

@@ -8,6 +8,7 @@ import type { Checks } from '../checks/checks.ts';
 import type { NonceToKeep } from '../checks/nonce/check-nonce.ts';
 import { decide } from '../decide.ts';
 import { type Clearance, type Decision, indeterminate, refuse } from '../decision.ts';
+import { Note } from '../note.ts';
 import type { Outcome } from '../outcome.ts';
 import type { HeaderFields, InboundRequest } from '../request.ts';
 import type { Answer } from './authorization-service.ts';
@@ -100,22 +101,16 @@ function traceparent(fields: HeaderFields, decisionId: string): [string, string]
 }
 
 // The same for every request of a chain, and the larger part of the reply.
-const encodedMetadata = new WeakMap<VerifiedChain, Uint8Array>();
+const encodedMetadata = new Note<VerifiedChain, Uint8Array>('metadata');
 
 function chainMetadata({ chain, identity, attestation }: Clearance): Uint8Array {
   let encoded = encodedMetadata.get(chain);
   if (encoded === undefined) {
     const { sid, task, jti } = chain.leaf;
     // No policies are evaluated yet; the operator's chain of capabilities is what permitted.
-    encoded = metadataStruct({
-      agent: identity.agent,
-      operator: identity.operator,
-      sid,
-      task,
-      jti,
-      level: attestation.level,
-      policy: 'capability',
-    });
+    const { agent, operator } = identity;
+    // Copied, since a small Buffer keeps the whole slab that it was cut out of.
+    encoded = new Uint8Array(metadataStruct({ agent, operator, sid, task, jti, level: attestation.level, policy: 'capability' }));
     encodedMetadata.set(chain, encoded);
   }
   return encoded;

@@ -1,6 +1,7 @@
 // The restrictions in force, in memory (profile section 6): what becomes of a chain follows from what is in the set and not from the
 // order in which it came. Looked at on every request; a chain that was looked at is looked at again only when the set has changed.
 
+import { Note } from '../note.ts';
 import type { AuthorizationDetails } from '../token/authorization-details.ts';
 import { type AuthorRole, ENTRY_BYTES, entryOf, type RestrictableChain, rankOf, restrictablesOf } from './restrictable-chain.ts';
 import type { TargetKind } from './restriction.ts';
@@ -48,7 +49,7 @@ export class RestrictionSet {
   /** By the id of the narrowing. */
   readonly #lifts = new Map<string, Restriction[]>();
   #administrators: readonly string[];
-  #lookedAt = new WeakMap<RestrictableChain, LookedAt>();
+  #lookedAt = new Note<RestrictableChain, LookedAt>('restrictions');
   #version = 0;
   #highWaterMark = 0;
 
@@ -94,7 +95,7 @@ export class RestrictionSet {
 
   administeredBy(administrators: readonly string[]): void {
     this.#administrators = administrators;
-    this.#lookedAt = new WeakMap();
+    this.#lookedAt = new Note('restrictions');
   }
 
   /** The same object until the set changes. */

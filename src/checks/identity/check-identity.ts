@@ -1,6 +1,7 @@
 // Row 6 of profile section 4: the agents of the chain are who it says they are. The root's agent by a current key of its DID, under
 // this operator; each agent that a link passes the work on to by a current key of its own.
 
+import { Note } from '../../note.ts';
 import { type Denied, denied, type Outcome, passed } from '../../outcome.ts';
 import { type DidDocument, UnavailableDid, UnknownDid } from '../../vault/did-document.ts';
 import type { DidResolver } from '../../vault/resolver.ts';
@@ -30,7 +31,7 @@ interface Known {
 
 export function makeIdentityCheck(resolver: DidResolver): IdentityCheck {
   // What was found for a verified chain holds as long as the documents are the same ones, and no key has run out.
-  const known = new WeakMap<VerifiedChain, Known>();
+  const known = new Note<VerifiedChain, Known>('identity');
 
   return (chain, now) => {
     const before = known.get(chain);
