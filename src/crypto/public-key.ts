@@ -84,10 +84,18 @@ function coordinate(value: unknown, name: string): Buffer {
 
 function ed25519Point(x: unknown): string {
   const bytes = coordinate(x, 'x');
+  const text = bytes.toString('base64url');
+  if (admitted.has(text)) return text;
   // Canonical, on the curve and of the prime-order group, which all keys are that were made as keys are made: a fifth of the work.
   if (!sodium.crypto_core_ed25519_is_valid_point(bytes)) assertEd25519Point(bytes);
-  return bytes.toString('base64url');
+  if (admitted.size >= MOST_ADMITTED) admitted.clear();
+  admitted.add(text);
+  return text;
 }
+
+/** Points that were found valid just now: an agent that is new comes with its key twice, in its token and in its document. */
+const admitted = new Set<string>();
+const MOST_ADMITTED = 256;
 
 /** Says what is wrong, and admits what is not of the prime-order group and not of small order either. */
 function assertEd25519Point(bytes: Buffer): void {
