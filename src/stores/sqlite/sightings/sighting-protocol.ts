@@ -27,4 +27,5 @@ export type FromSightingWriter =
   | { readonly failed: string }
   /** How many there was no room for. */
   | { readonly written: number }
-  | { readonly lost: string };
+  /** How many of a batch; 0 when it was no batch that failed. */
+  | { readonly lost: number; readonly why: string };

@@ -75,7 +75,8 @@ export class SqliteSightingStore implements SightingSink {
     for (const link of links) {
       if (this.#ended || (this.#gathering.size >= MOST_GATHERED && !this.#gathering.has(link.tokenHash)))
         this.#lose(1, this.#ended ? this.#why : 'more are seen than can be written');
-      else this.#gathering.set(link.tokenHash, { ...link, at, gateway });
+      else
+        this.#gathering.set(link.tokenHash, { ...link, at: Math.max(at, this.#gathering.get(link.tokenHash)?.at ?? 0), gateway });
     }
   }
 
@@ -109,9 +110,9 @@ export class SqliteSightingStore implements SightingSink {
   }
 
   #hear(message: FromSightingWriter): void {
-    this.#writing = false;
+    if ('written' in message || ('lost' in message && message.lost > 0)) this.#writing = false;
     if ('written' in message && message.written > 0) this.#lose(message.written, 'there is no room for more (verify.sightings)');
-    if ('lost' in message) this.#lose(1, message.lost);
+    if ('lost' in message) this.#lose(message.lost, message.why);
   }
 
   #say(message: ToSightingWriter): void {

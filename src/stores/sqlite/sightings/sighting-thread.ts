@@ -33,7 +33,7 @@ try {
       if (database.isTransaction) database.exec('ROLLBACK');
     }
     // Only a batch is waited for.
-    if (failure !== undefined) say({ lost: failure });
+    if (failure !== undefined) say({ lost: 'rows' in message ? message.rows.length : 0, why: failure });
     else if ('rows' in message) say({ written: refused });
   });
 } catch (error) {
