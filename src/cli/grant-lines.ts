@@ -19,7 +19,7 @@ function wordsOf({ actions, models, tools, max, budget, attestation }: Authoriza
     ['models', models === undefined || models.length === 0 ? 'no model' : `models ${list(models)}`],
     ['tools', tools === undefined ? 'any tool' : tools.length === 0 ? 'no tools' : `tools ${list(tools)}`],
     ...LIMITS.map((name): [string, string] => [
-      name,
+      `max.${name}`,
       max?.[name] === undefined ? `no limit of ${LIMIT_WORDS[name]}` : `at most ${max[name]} ${LIMIT_WORDS[name]}`,
     ]),
     ['budget', budget === undefined ? 'no budget' : `budget ${amountOf(budget)}`],
@@ -34,7 +34,7 @@ const LIMIT_WORDS: Readonly<Record<Limit, string>> = {
   input_bytes: 'input bytes',
   tools: 'tools a request',
 };
-const UNSAID: ReadonlySet<string> = new Set([...LIMITS, 'budget', 'attestation']);
+const UNSAID: ReadonlySet<string> = new Set([...LIMITS.map((name) => `max.${name}`), 'budget', 'attestation']);
 
 function amountOf({ amount, unit, decimals }: NonNullable<AuthorizationDetails['budget']>): string {
   const digits = String(amount).padStart(decimals + 1, '0');

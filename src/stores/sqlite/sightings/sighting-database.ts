@@ -75,6 +75,8 @@ export function openSightings(file: string): DatabaseSync {
     if (version !== SCHEMA_VERSION && (version !== 0 || tables !== 0))
       throw new StoreError(`store ${file}: made by another program or version (schema ${version})`);
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 67108864;');
+    // Each link goes to random places of many indexes.
+    database.exec('PRAGMA cache_size = -65536;');
     if (version === 0) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`);
     return database;
   } catch (error) {
