@@ -21,10 +21,12 @@ export type AuthenticateReader = (request: InboundRequest) => Promise<Reader>;
 
 export function makeReaderAuthentication(settings: ReaderSettings): AuthenticateReader {
   const { administrators, operators, documentOf } = settings;
+  const readers = () => [...operators(), ...administrators()];
   const authenticate = makeAuthentication({
     ...settings,
-    operators: () => [...operators(), ...administrators()],
-    documentOf: (did) => documentOf(did) ?? selfDescribing(did),
+    operators: readers,
+    // Only of those who may read: a stranger's key, which its DID brings along, is not worth a look.
+    documentOf: (did) => documentOf(did) ?? (readers().includes(did) ? selfDescribing(did) : undefined),
   });
   return async (request) => {
     const { author } = await authenticate(request, () => undefined);

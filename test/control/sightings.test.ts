@@ -125,7 +125,7 @@ describe('nobody else', () => {
     }
     const key = keyOf('somebody');
     const keyid = resolveSelfDescribing(didKeyOf(key.publicKey)).verificationMethods[0]?.id ?? '';
-    expect(await get(path, acme, { key, keyid })).toMatchObject({ status: 403 });
+    expect(await get(path, acme, { key, keyid })).toMatchObject({ status: 401 });
     expect(await get(path, acme, { key })).toMatchObject({ status: 401 });
   });
 
