@@ -13,6 +13,7 @@ import { controlConfiguration } from './control/configuration.ts';
 import { envoyConfiguration } from './envoy/envoy-configuration.ts';
 import { serviceConfiguration } from './ext-authz/grpc-server.ts';
 import { restrictionsConfiguration } from './restrictions/configuration.ts';
+import { sightingsConfiguration } from './sightings/configuration.ts';
 import { signerConfiguration } from './sign/configuration.ts';
 import { storeConfiguration } from './stores/sqlite/configuration.ts';
 import { trustConfiguration } from './trust/operators.ts';
@@ -43,6 +44,7 @@ const verify = z.strictObject({
   chain: chainConfiguration.prefault({}),
   nonce: nonceConfiguration.prefault({}),
   restrictions: restrictionsConfiguration.prefault({}).describe('what was revoked or narrowed'),
+  sightings: sightingsConfiguration.prefault({}).describe('what is kept of the links that were seen, for `session` and `tree`'),
   store: storeConfiguration.prefault({}),
   maxRequestBytes,
   envoy: envoyConfiguration('0.0.0.0:8443').prefault({}),

@@ -14,7 +14,9 @@ import { addRecordCommands } from './cli/records.ts';
 import { addRestrictCommands } from './cli/restrict.ts';
 import { addRestrictionsCommands } from './cli/restrictions.ts';
 import { addRunCommands, surviveUncaught } from './cli/run.ts';
+import { addSessionCommands } from './cli/session.ts';
 import { addRequestCommands } from './cli/sign-verify.ts';
+import { addTreeCommand } from './cli/tree.ts';
 import { addVaultCommands } from './cli/vault.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
@@ -34,6 +36,8 @@ addCapabilityCommands(program);
 addDelegateCommand(program);
 addRestrictCommands(program);
 addRestrictionsCommands(program);
+addSessionCommands(program);
+addTreeCommand(program);
 addRequestCommands(program);
 addRecordCommands(program);
 addVaultCommands(program);

@@ -64,6 +64,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   trust: ['token', 'vault', 'crypto'],
   // A statement and the set of them: what a gateway does with it is the check's.
   restrictions: ['token', 'vault', 'crypto', 'note.ts'],
+  // What was seen, and the views of it: judged by the set of restrictions, as requests are.
+  sightings: ['restrictions', 'token'],
   checks: ['trust', 'restrictions', 'token', 'vault', 'crypto', 'request.ts', 'outcome.ts', 'note.ts'],
   'decision.ts': ['checks', 'outcome.ts', 'reason.ts'],
   'decide.ts': ['checks', 'decision.ts', 'request.ts'],
@@ -71,11 +73,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // The sidecar builds what the checks take apart, out of the same constants.
   sign: ['checks', 'token', 'vault', 'crypto', 'request.ts'],
   // The operator's own keys and its client of a vault: what it publishes is what every verifier reads.
-  operator: ['restrictions', 'token', 'vault', 'crypto'],
+  operator: ['restrictions', 'sightings', 'token', 'vault', 'crypto'],
   // Stores implement the interfaces that checks declare.
-  stores: ['checks', 'restrictions', 'vault'],
+  stores: ['checks', 'restrictions', 'sightings', 'vault'],
   // The vault's API, which reads signatures as the gateway does.
-  control: ['checks', 'restrictions', 'trust', 'token', 'vault', 'crypto', 'request.ts'],
+  control: ['checks', 'restrictions', 'trust', 'token', 'vault', 'crypto', 'request.ts', 'sightings'],
   'ext-authz': ['audit', 'checks', 'decide.ts', 'decision.ts', 'outcome.ts', 'note.ts', 'reason.ts', 'request.ts', 'sign'],
   envoy: [],
 };

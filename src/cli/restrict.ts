@@ -15,7 +15,7 @@ import { addHomeOptions } from './home-options.ts';
 import { CommandError, EXIT, print, readNamedFile, UsageError } from './output.ts';
 import { addPlaceOptions, openPlace, type PlaceOptions, type RestrictionPlace } from './restriction-place.ts';
 
-interface RestrictOptions extends PlaceOptions {
+export interface RestrictOptions extends PlaceOptions {
   before?: number;
   reason: string;
   key?: string;
@@ -24,7 +24,7 @@ interface RestrictOptions extends PlaceOptions {
   wait?: boolean;
 }
 
-type NarrowOptions = RestrictOptions & GrantOptions & { lift?: string };
+export type NarrowOptions = RestrictOptions & GrantOptions & { lift?: string };
 
 /** How long `--wait` waits: longer than a gateway that hears nothing goes on allowing. */
 const WAIT_MILLIS = 15_000;
@@ -65,7 +65,7 @@ function kind(): Argument {
   return new Argument('<kind>', 'what it is').choices(TARGET_KINDS);
 }
 
-function addRestrictionOptions(command: Command): Command {
+export function addRestrictionOptions(command: Command): Command {
   return addHomeOptions(
     addPlaceOptions(command)
       .option('--before <time>', 'only for chains whose root was issued before: 2026-05-04T10:00:00Z, or now', time)
@@ -89,7 +89,13 @@ async function narrowOrLift(target: TargetKind | undefined, id: string | undefin
   return restrict(options, { effect: 'narrow', details: await readDetails(options) }, target, id);
 }
 
-async function restrict(options: RestrictOptions, effect: RestrictionEffect, kindOfTarget?: TargetKind, id = ''): Promise<void> {
+/** Signs it, puts it in force and says so. */
+export async function restrict(
+  options: RestrictOptions,
+  effect: RestrictionEffect,
+  kindOfTarget?: TargetKind,
+  id = '',
+): Promise<void> {
   const { author, chain } = await authorOf(options);
   const place = await openPlace(options);
   try {
@@ -119,12 +125,12 @@ function sign(...statement: Parameters<typeof signRestriction>): string {
   }
 }
 
-async function authorOf({
+export async function authorOf({
   key: file,
   by,
   chain,
   home,
-}: RestrictOptions): Promise<{ author: RestrictionAuthor; chain?: readonly string[] }> {
+}: Pick<RestrictOptions, 'key' | 'by' | 'chain' | 'home'>): Promise<{ author: RestrictionAuthor; chain?: readonly string[] }> {
   if (file === undefined) {
     if (by !== undefined || chain !== undefined) throw new UsageError('--by and --chain say whose --key it is');
     return { author: (await homeAuthor(homeFiles(home), Date.now())).author };

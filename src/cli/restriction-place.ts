@@ -41,10 +41,15 @@ export async function openPlace(options: PlaceOptions): Promise<RestrictionPlace
   return options.store === undefined ? openVault(options) : openStore(options.store);
 }
 
-async function openVault(options: PlaceOptions): Promise<RestrictionPlace> {
+/** The vault that the options name, or that of the home. */
+export async function vaultOf(options: PlaceOptions): Promise<{ readonly origin: string; readonly client: VaultClient }> {
   const operator = options.vault === undefined ? await readOperatorFile(homeFiles(options.home)) : undefined;
   const origin = originOf(options.vault ?? operator?.vault ?? '');
-  const client = await operatorTools(options).vaultAt(origin, operator?.vaultCa);
+  return { origin, client: await operatorTools(options).vaultAt(origin, operator?.vaultCa) };
+}
+
+async function openVault(options: PlaceOptions): Promise<RestrictionPlace> {
+  const { origin, client } = await vaultOf(options);
   return {
     name: origin,
     add: (compact, chain) => client.restrict(compact, chain),

@@ -102,11 +102,15 @@ async function answer(operation: Operation, request: FastifyRequest, reply: Fast
   return send(operation, await operation.answer(call as never), reply);
 }
 
-function send({ method, responses }: Operation, { status, headers = {}, body }: Reply, reply: FastifyReply): FastifyReply {
+function send(
+  { method, signed, responses }: Operation,
+  { status, headers = {}, body }: Reply,
+  reply: FastifyReply,
+): FastifyReply {
   const mediaType = responses[status]?.mediaType;
   reply.code(status).headers({ 'cache-control': 'no-store', ...headers });
   // What is public is public to pages of other origins too (did:webvh resolvers in browsers).
-  if (method === 'GET') reply.header('access-control-allow-origin', '*');
+  if (method === 'GET' && !signed) reply.header('access-control-allow-origin', '*');
   if (body === undefined) return reply.send();
   return reply.type(mediaType ?? 'application/json').send(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
 }

@@ -17,7 +17,7 @@ const ALWAYS: readonly ProblemCode[] = [
   'unavailable',
 ];
 
-const SIGNATURE = `An RFC 9421 signature with tag="agent-cap-control" over "@method" "@authority" "@path" "@query" "content-type" "content-digest", and "idempotency-key" where it is sent. Parameters: created, expires (at most 60 seconds later), nonce (16 random bytes or more, base64url), keyid (the DID URL of a current capabilityInvocation key of the operator), no alg. Content-Digest (RFC 9530) is over the body as sent.`;
+const SIGNATURE = `An RFC 9421 signature with tag="agent-cap-control" over "@method" "@authority" "@path" "@query" "content-type" "content-digest", and "idempotency-key" where it is sent. Parameters: created, expires (at most 60 seconds later), nonce (16 random bytes or more, base64url), keyid (the DID URL of a current capabilityInvocation key of the operator), no alg. Content-Digest (RFC 9530) is over the body as sent. A read has no content, and covers the first four.`;
 
 export function describeOperations(operations: readonly Operation[], origin: string): Json {
   const paths: Record<string, Json> = {};
@@ -33,7 +33,7 @@ export function describeOperations(operations: readonly Operation[], origin: str
       version: '1',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       description:
-        'Registers operators and agents as did:webvh DIDs and serves their logs. Reads are public; writes are signed by the operator. Errors are problem+json (RFC 9457). Any other method of a path is answered with 405, and HEAD goes where GET does.',
+        'Registers operators and agents as did:webvh DIDs and serves their logs. Reads are public but for sessions and trees; those and writes are signed by the operator. Errors are problem+json (RFC 9457). Any other method of a path is answered with 405, and HEAD goes where GET does.',
     },
     servers: [{ url: origin }],
     paths,
@@ -49,7 +49,8 @@ export function describeOperations(operations: readonly Operation[], origin: str
 
 function describe(operation: Operation): Json {
   const { id, summary, description, parameters, query, body, authenticatesItself, responses, problems } = operation;
-  const signed = body !== undefined && authenticatesItself !== true;
+  const written = body !== undefined && authenticatesItself !== true;
+  const signed = written || operation.signed === true;
   return {
     operationId: id,
     summary,
@@ -58,13 +59,13 @@ function describe(operation: Operation): Json {
     parameters: [
       ...describeParameters(parameters, 'path'),
       ...describeParameters(query, 'query'),
-      ...(signed ? SIGNED_HEADERS : []),
+      ...(written ? WRITTEN_HEADERS : signed ? READ_HEADERS : []),
     ],
     ...(body !== undefined && {
       requestBody: {
         required: true,
         content: {
-          'application/json': { schema: reference(body), ...(signed && { examples: { registration: { value: EXAMPLE } } }) },
+          'application/json': { schema: reference(body), ...(written && { examples: { registration: { value: EXAMPLE } } }) },
         },
       },
     }),
@@ -85,9 +86,10 @@ const header = (name: string, required: boolean, description: string): Json => (
   description,
   schema: { type: 'string' },
 });
-const SIGNED_HEADERS: readonly Json[] = [
+const READ_HEADERS: readonly Json[] = [header('Signature-Input', true, 'RFC 9421: see the security scheme')];
+const WRITTEN_HEADERS: readonly Json[] = [
   header('Content-Digest', true, 'RFC 9530: sha-256 or sha-512 of the body'),
-  header('Signature-Input', true, 'RFC 9421: see the security scheme'),
+  ...READ_HEADERS,
   header(
     'Idempotency-Key',
     false,

@@ -9,11 +9,13 @@ import type { Logger } from 'pino';
 import type { PrivateKey } from '../crypto/private-key.ts';
 import type { RestrictionStore } from '../restrictions/restriction-store.ts';
 import { makeSignerKeys } from '../restrictions/signer-keys.ts';
+import type { Sighted } from '../sightings/judge-link.ts';
 import type { LogToVerify } from '../vault/admit.ts';
 import type { DidDocument } from '../vault/did-document.ts';
 import type { VaultStore } from '../vault/registry.ts';
 import type { DidResolver } from '../vault/resolver.ts';
 import type { VerifiedLog } from '../vault/webvh/verified-log.ts';
+import { makeReaderAuthentication } from './authenticate-reader.ts';
 import { makeAuthentication } from './authenticate-write.ts';
 import { availableStore } from './available-store.ts';
 import { ChangeWaiters } from './change-waiters.ts';
@@ -29,6 +31,7 @@ import { makePresentedChainCheck } from './presented-chain.ts';
 import { registrationOperations } from './registration-operations.ts';
 import { type RestrictionApi, restrictionApi } from './restriction-operations.ts';
 import { changesOperation, healthOperation, openApiOperation } from './service-operations.ts';
+import { sightingOperations } from './sighting-operations.ts';
 import { clearSocket } from './unix-socket.ts';
 
 export interface ControlSettings {
@@ -44,6 +47,8 @@ export interface ControlSettings {
     /** For DIDs that are not registered here. */
     readonly resolver: DidResolver;
   };
+  /** What a gateway in this process sees; `undefined` where there is none. */
+  readonly sightings?: () => Sighted | undefined;
   readonly verifier: { verify(log: LogToVerify): Promise<VerifiedLog> };
   /** Signs the directory; without it there is none. */
   readonly key?: PrivateKey | undefined;
@@ -145,6 +150,18 @@ function makeOperations(
     clock,
     monotonic: () => performance.now(),
   });
+  const sightings = sightingOperations({
+    sighted: () => settings.sightings?.(),
+    authenticate: makeReaderAuthentication({
+      authority,
+      operators,
+      administrators: settings.restrictions?.administrators ?? (() => []),
+      documentOf: (did) => operatorDocument(store, documents, did),
+      clock,
+      monotonic: () => performance.now(),
+    }),
+    clock,
+  });
   const admission = { registered: store, verify: (log: LogToVerify) => verifier.verify(log), origin, maxLogBytes, clock };
   const registrations = { ...admission, store, documents, authenticate, log };
   const operations = [
@@ -154,6 +171,7 @@ function makeOperations(
     healthOperation(store),
     openApiOperation(() => description),
     ...restrictions,
+    ...sightings,
     ...logOperations(store),
     directoryOperation({ store, documents, key, authority, clock }),
   ];

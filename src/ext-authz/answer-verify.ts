@@ -19,16 +19,20 @@ export interface VerifySettings {
   /** Read anew for each request, so that a reload takes effect between two requests and never within one. */
   readonly checks: () => Checks;
   readonly appendRecord: (record: string, nonce: NonceToKeep | undefined) => Promise<void>;
+  /** Told of each chain whose holder made a request that was not seen before, whatever becomes of it; it may not throw. */
+  readonly noteSighting?: ((chain: VerifiedChain, tokens: readonly string[]) => void) | undefined;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   readonly log: Logger;
 }
 
-export function makeVerifyAnswer({ checks, appendRecord, clock, log }: VerifySettings): Answer {
+export function makeVerifyAnswer({ checks, appendRecord, noteSighting, clock, log }: VerifySettings): Answer {
   return async (parsed) => {
     const request = parsed.denied ? undefined : parsed.proof;
     const decision = await conclude(parsed, checks());
     const reached = decision.effect === 'allow' ? decision.clearance : decision.reached;
+    // With the nonce, and not before: neither a stranger nor who repeats what an agent once sent makes a sighting.
+    if (noteSighting && reached.nonce && reached.chain && reached.form) noteSighting(reached.chain, reached.form.untrustedTokens);
     const decisionId = reached.nonce?.decisionId ?? randomUUID();
     const now = clock();
     await appendRecord(writeRecord(decision, request, decisionId, now), nonceToKeep(reached));

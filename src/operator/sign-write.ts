@@ -1,4 +1,4 @@
-// The signature of a write to the control API: RFC 9421 like an agent's request, with the operator's key, under a label and a tag of
+// The signature of a write to the control API, and of a read of what is not public: RFC 9421 like an agent's request, with the operator's key, under a label and a tag of
 // its own, so that neither can be taken for the other.
 
 import { serializeInnerList } from 'structured-headers';
@@ -32,16 +32,42 @@ export interface WriteMoment {
 const LABEL = 'control';
 const TAG = 'agent-cap-control';
 const LIFETIME_SECONDS = 60;
-const COVERED = ['@method', '@authority', '@path', '@query', 'content-type', 'content-digest', 'idempotency-key'];
+const TARGET = ['@method', '@authority', '@path', '@query'];
 
 /** @returns all headers of the request that the signature covers, and the signature's own */
-export function signWrite(write: Write, { keyId, key }: Author, { now, nonce }: WriteMoment): Record<string, string> {
-  const { method, authority, path, body, idempotencyKey } = write;
+export function signWrite(write: Write, author: Author, moment: WriteMoment): Record<string, string> {
+  const { body, idempotencyKey, ...target } = write;
   const headers = {
     'content-type': 'application/json',
     'content-digest': contentDigest(body),
     'idempotency-key': idempotencyKey,
   };
+  return { ...headers, ...signatureOver({ ...target, query: '?' }, headers, author, moment) };
+}
+
+/** The same of a GET of what is not public. @param query with its question mark, which stands alone where there is none */
+export function signRead(
+  target: Pick<Write, 'authority' | 'path'> & { readonly query: string },
+  author: Author,
+  moment: WriteMoment,
+): Record<string, string> {
+  return signatureOver({ ...target, method: 'GET' }, {}, author, moment);
+}
+
+interface Target {
+  readonly method: string;
+  readonly authority: string;
+  readonly path: string;
+  readonly query: string;
+}
+
+function signatureOver(
+  target: Target,
+  headers: Readonly<Record<string, string>>,
+  { keyId, key }: Author,
+  { now, nonce }: WriteMoment,
+): Record<string, string> {
+  const covered = [...TARGET, ...Object.keys(headers)];
   const created = Math.floor(now / 1000);
   const parameters = new Map<string, number | string>([
     ['created', created],
@@ -50,12 +76,11 @@ export function signWrite(write: Write, { keyId, key }: Author, { now, nonce }: 
     ['keyid', keyId],
     ['tag', TAG],
   ]);
-  const signatureParams = serializeInnerList([COVERED.map((name) => [name, new Map()]), parameters]);
+  const signatureParams = serializeInnerList([covered.map((name) => [name, new Map()]), parameters]);
   const fields = new Map(Object.entries(headers).map(([name, value]) => [name, [value]]));
-  const result = signatureBase({ method, authority, path, query: '?', fields }, COVERED, signatureParams);
-  if ('missing' in result) throw new Error(`a write has no single "${result.missing}"`);
+  const result = signatureBase({ ...target, fields }, covered, signatureParams);
+  if ('missing' in result) throw new Error(`a request to the vault has no single "${result.missing}"`);
   return {
-    ...headers,
     'signature-input': `${LABEL}=${signatureParams}`,
     signature: `${LABEL}=:${signBytes(key, result.base).toString('base64')}:`,
   };

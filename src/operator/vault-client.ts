@@ -5,9 +5,10 @@ import { createHash } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { type SessionPage, sessionPage, type TreeView, treeView } from '../sightings/views.ts';
 import type { Kind } from '../vault/registry.ts';
 import { exchange, type HttpsAnswer, type HttpsRequest } from './https-exchange.ts';
-import { type Author, signWrite } from './sign-write.ts';
+import { type Author, signRead, signWrite } from './sign-write.ts';
 import { refusalOf, VaultUnavailable } from './vault-problem.ts';
 
 export interface VaultSettings {
@@ -126,6 +127,28 @@ export class VaultClient {
       yield* read.items;
       next = read.next;
     }
+  }
+
+  /** A page of sessions as the vault's gateways saw them. */
+  async sessions(query: Readonly<Record<string, string>>, author: Author): Promise<SessionPage> {
+    return this.#parse(sessionPage, await this.#getSigned(`/v1/sessions?${new URLSearchParams(query)}`, author));
+  }
+
+  async tree(query: Readonly<Record<string, string>>, author: Author): Promise<TreeView> {
+    return this.#parse(treeView, await this.#getSigned(`/v1/tree?${new URLSearchParams(query)}`, author));
+  }
+
+  async #getSigned(path: string, author: Author): Promise<string> {
+    const { origin, clock, random } = this.#settings;
+    const url = new URL(path, origin);
+    const target = { authority: url.host, path: url.pathname, query: url.search || '?' };
+    const answer = await this.#exchange(() => ({
+      method: 'GET',
+      url,
+      headers: signRead(target, author, { now: clock(), nonce: random(16) }),
+    }));
+    if (answer.status !== 200) throw refusalOf(`cannot read ${url.href}`, answer.status, answer.body);
+    return answer.body.toString('utf8');
   }
 
   async #get(path: string): Promise<string | undefined> {

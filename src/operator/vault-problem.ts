@@ -42,8 +42,11 @@ export function refusalOf(what: string, status: number, body: Buffer): VaultRefu
   const { type = '', title, detail, errors = [] } = readProblem(body);
   const fields = errors.map(({ field, pointer, detail: why }) => `${printable(field ?? pointer ?? '')}: ${printable(why ?? '')}`);
   const said = [title, detail === title ? undefined : detail].filter((part) => part !== undefined).map(printable);
-  const parts = [`${what}: the vault answered ${status}`, ...said, ...fields, ...(ADVICE[status] ? [ADVICE[status]] : [])];
-  return new VaultRefusal(parts.join('; '), status, type.split(/[/:#]/).at(-1) ?? '');
+  const problem = type.split(/[/:#]/).at(-1) ?? '';
+  // Nothing that is registered was asked for.
+  const advice = problem === 'sightings-off' ? undefined : ADVICE[status];
+  const parts = [`${what}: the vault answered ${status}`, ...said, ...fields, ...(advice ? [advice] : [])];
+  return new VaultRefusal(parts.join('; '), status, problem);
 }
 
 function readProblem(body: Buffer): z.infer<typeof problemDetails> {

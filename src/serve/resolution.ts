@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { ConfigurationError } from '../config.ts';
 import type { Followers } from '../control/followers.ts';
 import type { RestrictionStore } from '../restrictions/restriction-store.ts';
+import type { Sighted } from '../sightings/judge-link.ts';
 import { SqliteSeenLogs } from '../stores/sqlite/seen-logs/seen-logs.ts';
 import type { ResolutionConfiguration } from '../vault/configuration.ts';
 import { type DidDocument, UnavailableDid, UnknownDid } from '../vault/did-document.ts';
@@ -33,6 +34,8 @@ export interface LocalVault {
   readonly origin: string;
   readonly store: VaultStore;
   readonly restrictions: LocalRestrictions;
+  /** What the gateway sees, for the API of the vault; `undefined` when it keeps no sightings, or has ended. */
+  showSightings(sighted: Sighted | undefined): void;
 }
 
 export interface ResolutionSettings {

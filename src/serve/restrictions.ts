@@ -9,6 +9,7 @@ import { type FollowedRestrictions, feedWaitSeconds, followRestrictions } from '
 import { RestrictionSet } from '../restrictions/restriction-set.ts';
 import type { RestrictionStore } from '../restrictions/restriction-store.ts';
 import { makeSignerKeys } from '../restrictions/signer-keys.ts';
+import { type Restriction, reopenRestriction } from '../restrictions/verify-restriction.ts';
 import { SqliteRestrictionStore } from '../stores/sqlite/restrictions/restriction-store.ts';
 import type { TrustConfiguration } from '../trust/operators.ts';
 import type { LocalRestrictions, Resolution } from './resolution.ts';
@@ -22,6 +23,10 @@ export interface GatewayRestrictionSettings {
 
 export interface GatewayRestrictions {
   readonly inForce: RestrictionsInForce;
+  /** DIDs whose restrictions count for every chain here. */
+  readonly administrators: readonly string[];
+  /** The restriction with an id, where it is kept and can be read. */
+  read(id: string): Restriction | undefined;
   /** Restrictions of operators who are trusted from now on are in force when it resolves. @throws when they cannot be had */
   trust(trust: TrustConfiguration): Promise<void>;
   stop(): Promise<void>;
@@ -45,16 +50,17 @@ export async function startRestrictions(settings: GatewayRestrictionSettings): P
     throw error;
   }
   log.info({ restrictions: store.lastSequence() }, 'restrictions are taken from the store: `revoke --store` adds to it');
-  return { ...keepStore(store, set), stop: () => store.close() };
+  return { ...keepStore(store, set, administrators), stop: () => store.close() };
 }
 
 function keepLocal(
   { store, followers, administrators: its }: LocalRestrictions,
   administrators: readonly string[],
 ): GatewayRestrictions {
-  const set = new RestrictionSet({ administrators: [...its, ...administrators], read: (sequence) => store.read(sequence) });
+  const all = [...its, ...administrators];
+  const set = new RestrictionSet({ administrators: all, read: (sequence) => store.read(sequence) });
   const end = store.keepInForce(set);
-  const kept = keepStore(store, set);
+  const kept = keepStore(store, set, all);
   const leave = followers.addLocal('this process', () => kept.inForce.highWaterMark);
   return {
     ...kept,
@@ -67,7 +73,11 @@ function keepLocal(
 }
 
 /** In force with the commit: whatever is acknowledged is in the set. */
-function keepStore(store: RestrictionStore, set: RestrictionSet): Omit<GatewayRestrictions, 'stop'> & { end(): void } {
+function keepStore(
+  store: RestrictionStore,
+  set: RestrictionSet,
+  administrators: readonly string[],
+): Omit<GatewayRestrictions, 'stop'> & { end(): void } {
   set.reached(store.lastSequence());
   const end = store.subscribe((_, sequence) => set.reached(sequence));
   return {
@@ -79,6 +89,8 @@ function keepStore(store: RestrictionStore, set: RestrictionSet): Omit<GatewayRe
       },
       isFresh: () => store.failure === undefined,
     },
+    administrators,
+    read: (id) => readById(store, id),
     trust: async () => {},
   };
 }
@@ -125,6 +137,8 @@ function follow(
       },
       isFresh: () => follower.isFresh(),
     },
+    administrators,
+    read: (id) => readById(store, id),
     trust: async (trust) => {
       const before = authors;
       authors = authorsOf(trust);
@@ -139,4 +153,9 @@ function follow(
       await store.close();
     },
   };
+}
+
+function readById(store: RestrictionStore, id: string): Restriction | undefined {
+  const kept = store.findById(id);
+  return kept && reopenRestriction(kept.compact);
 }

@@ -8,6 +8,7 @@ import { Followers } from '../control/followers.ts';
 import { startControl as startApi } from '../control/start-control.ts';
 import { type PrivateKey, readPrivateKey } from '../crypto/private-key.ts';
 import { KeyError } from '../crypto/public-key.ts';
+import type { Sighted } from '../sightings/judge-link.ts';
 import { SqliteRestrictionStore } from '../stores/sqlite/restrictions/restriction-store.ts';
 import { SqliteVaultStore } from '../stores/sqlite/vault/vault-store.ts';
 import { selfDescribingResolver } from '../vault/resolver.ts';
@@ -36,6 +37,7 @@ export async function startControl(configuration: ControlConfiguration, { log, c
   const followers = new Followers(() => performance.now());
   const verifier = LogVerifier.start();
   let current = configuration;
+  let sighted: Sighted | undefined;
   try {
     const api = await startApi({
       configuration,
@@ -48,6 +50,7 @@ export async function startControl(configuration: ControlConfiguration, { log, c
         administrators: () => current.administrators,
         resolver: selfDescribingResolver(),
       },
+      sightings: () => sighted,
       verifier,
       clock,
       log,
@@ -64,6 +67,9 @@ export async function startControl(configuration: ControlConfiguration, { log, c
           store: restrictions,
           followers,
           administrators: configuration.administrators,
+        },
+        showSightings: (shown) => {
+          sighted = shown;
         },
       },
       reload: async (next) => {

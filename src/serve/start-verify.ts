@@ -27,6 +27,7 @@ import { authoritiesOf, providerRoutes, upstreamOf } from './provider-routes.ts'
 import { type LocalVault, startResolution } from './resolution.ts';
 import { startRestrictions } from './restrictions.ts';
 import type { RunningRole } from './running-role.ts';
+import { startSightings } from './sightings.ts';
 
 export interface StartSettings {
   readonly log: Logger;
@@ -69,12 +70,15 @@ export async function startVerify(
     }
     const restrictions = await startRestrictions({ configuration, local: localVault?.restrictions, resolution, log });
     opened.push(restrictions);
+    const sightings = await startSightings({ configuration, restrictions, showSightings: localVault?.showSightings, log, clock });
+    opened.push(sightings);
     const stores = { nonces: store.nonces, restrictions: restrictions.inForce };
     let current = configuration;
     let checks = checksFor(configuration, apis, stores, resolver, clock);
     const answer = makeVerifyAnswer({
       checks: () => checks,
       appendRecord: (record, nonce) => store.append(record, nonce),
+      noteSighting: sightings.note,
       clock,
       log,
     });
@@ -141,6 +145,7 @@ const FIXED = [
   'gateway',
   'resolution',
   'restrictions',
+  'sightings',
 ] as const;
 
 function assertReloadable(current: VerifyConfiguration, next: VerifyConfiguration): void {

@@ -13,6 +13,7 @@ import { type Checks, makeChecks } from '../../src/checks/checks.ts';
 import { NO_RESTRICTIONS, type RestrictionsInForce } from '../../src/checks/restriction/check-restriction.ts';
 import { makeVerifyAnswer } from '../../src/ext-authz/answer-verify.ts';
 import { makeCheckHandler } from '../../src/ext-authz/authorization-service.ts';
+import type { NoteSighting } from '../../src/sightings/note-sightings.ts';
 import { EmbeddedStore } from '../../src/stores/sqlite/embedded-store.ts';
 import { trustOperators } from '../../src/trust/operators.ts';
 import { selfDescribingResolver } from '../../src/vault/resolver.ts';
@@ -29,6 +30,7 @@ export interface GateSettings {
   readonly changeChecks?: (checks: Checks) => Checks;
   readonly restrictions?: RestrictionsInForce;
   readonly beforeAppend?: (record: string) => void;
+  readonly noteSighting?: NoteSighting;
 }
 
 /** What Envoy would make of the reply. */
@@ -84,6 +86,7 @@ export async function openGate(settings: GateSettings): Promise<Gate> {
       records.push(record);
       return store.append(record, nonce);
     },
+    noteSighting: settings.noteSighting,
     clock,
     log: logger,
   });

@@ -12,6 +12,7 @@ import { type ControlConfiguration, controlConfiguration } from '../../src/contr
 import { Followers } from '../../src/control/followers.ts';
 import { COMPONENTS } from '../../src/control/schemas.ts';
 import { type ControlSettings, startControl } from '../../src/control/start-control.ts';
+import type { Sighted } from '../../src/sightings/judge-link.ts';
 import { SqliteRestrictionStore } from '../../src/stores/sqlite/restrictions/restriction-store.ts';
 import { SqliteVaultStore } from '../../src/stores/sqlite/vault/vault-store.ts';
 import { selfDescribingResolver } from '../../src/vault/resolver.ts';
@@ -61,12 +62,13 @@ export interface WorldSettings {
   readonly tls?: { readonly certificate: string; readonly key: string; readonly ca: Buffer };
   readonly configuration?: Partial<ControlConfiguration>;
   readonly clock?: () => number;
+  readonly sightings?: () => Sighted | undefined;
 }
 
 /** A test machine that does other things at the same time is no reason to give up. */
 const BUSY_MILLIS = 20_000;
 
-export async function startVault({ operators, key, tls, configuration, clock: now }: WorldSettings): Promise<World> {
+export async function startVault({ operators, key, tls, configuration, clock: now, sightings }: WorldSettings): Promise<World> {
   const directory = mkdtempSync(join(tmpdir(), 'hb-control-'));
   let passed = 0;
   const clock = now ?? (() => Date.now() + passed);
@@ -101,6 +103,7 @@ export async function startVault({ operators, key, tls, configuration, clock: no
       administrators: () => configuration?.administrators ?? [],
       resolver: selfDescribingResolver(),
     },
+    ...(sightings && { sightings }),
     verifier,
     key,
     clock,
