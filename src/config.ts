@@ -15,6 +15,7 @@ import { serviceConfiguration } from './ext-authz/grpc-server.ts';
 import { restrictionsConfiguration } from './restrictions/configuration.ts';
 import { signerConfiguration } from './sign/configuration.ts';
 import { storeConfiguration } from './stores/sqlite/configuration.ts';
+import { streamsConfiguration } from './streams/configuration.ts';
 import { trustConfiguration } from './trust/operators.ts';
 import { resolutionConfiguration } from './vault/configuration.ts';
 
@@ -43,6 +44,7 @@ const verify = z.strictObject({
   chain: chainConfiguration.prefault({}),
   nonce: nonceConfiguration.prefault({}),
   restrictions: restrictionsConfiguration.prefault({}).describe('what was revoked or narrowed'),
+  streams: streamsConfiguration.prefault({}).describe('responses that run'),
   store: storeConfiguration.prefault({}),
   maxRequestBytes,
   envoy: envoyConfiguration('0.0.0.0:8443').prefault({}),

@@ -10,6 +10,7 @@ import { decide } from '../decide.ts';
 import { type Clearance, type Decision, indeterminate, refuse } from '../decision.ts';
 import type { Outcome } from '../outcome.ts';
 import type { HeaderFields, InboundRequest } from '../request.ts';
+import { writeStreamChain } from '../streams/stream-chain.ts';
 import type { Answer } from './authorization-service.ts';
 import { encodeAllow, encodeDeny, metadataStruct } from './build-check-response.ts';
 import { problem } from './problem.ts';
@@ -115,6 +116,7 @@ function chainMetadata({ chain, identity, attestation }: Clearance): Uint8Array 
       jti,
       level: attestation.level,
       policy: 'capability',
+      chain: writeStreamChain(chain),
     });
     encodedMetadata.set(chain, encoded);
   }

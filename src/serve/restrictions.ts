@@ -9,6 +9,7 @@ import { type FollowedRestrictions, feedWaitSeconds, followRestrictions } from '
 import { RestrictionSet } from '../restrictions/restriction-set.ts';
 import type { RestrictionStore } from '../restrictions/restriction-store.ts';
 import { makeSignerKeys } from '../restrictions/signer-keys.ts';
+import type { Restriction } from '../restrictions/verify-restriction.ts';
 import { SqliteRestrictionStore } from '../stores/sqlite/restrictions/restriction-store.ts';
 import type { TrustConfiguration } from '../trust/operators.ts';
 import type { LocalRestrictions, Resolution } from './resolution.ts';
@@ -22,6 +23,8 @@ export interface GatewayRestrictionSettings {
 
 export interface GatewayRestrictions {
   readonly inForce: RestrictionsInForce;
+  /** Called with each restriction once it is in force; must not throw. @returns to be called to end it */
+  subscribe(listener: (restriction: Restriction) => void): () => void;
   /** Restrictions of operators who are trusted from now on are in force when it resolves. @throws when they cannot be had */
   trust(trust: TrustConfiguration): Promise<void>;
   stop(): Promise<void>;
@@ -72,6 +75,7 @@ function keepStore(store: RestrictionStore, set: RestrictionSet): Omit<GatewayRe
   const end = store.subscribe((_, sequence) => set.reached(sequence));
   return {
     end,
+    subscribe: (listener) => store.subscribe(listener),
     inForce: {
       find: (chain) => set.find(chain),
       get highWaterMark() {
@@ -118,6 +122,7 @@ function follow(
       ),
   });
   return {
+    subscribe: (listener) => store.subscribe(listener),
     inForce: {
       find: (chain) => set.find(chain),
       get highWaterMark() {
