@@ -11,9 +11,10 @@ import { decodeProcessingRequest } from './decode-processing-request.ts';
 const GO_ON_HEADERS = Buffer.of(0x12, 0x00);
 const GO_ON_TRAILERS = Buffer.of(0x32, 0x00);
 
-/** google.rpc.Code ABORTED and FAILED_PRECONDITION: any code but 0 ends the response. */
+/** google.rpc.Code ABORTED, FAILED_PRECONDITION, UNAVAILABLE: any code but 0 ends the response. */
 const CUT = 10;
 const REFUSED = 9;
+const STOPPED = 14;
 
 const WANTED = ['decision_id', 'chain'] as const;
 
@@ -68,7 +69,7 @@ class WatchedResponse {
   #watch(metadata: ReadonlyMap<string, string>): void {
     const [decisionId, chain] = WANTED.map((name) => metadata.get(name));
     if (!decisionId || !chain) throw new Error('the metadata of ext_authz is missing: nobody allowed this');
-    this.#leave = this.#streams.add(decisionId, chain, ({ reason }) => this.#fail(CUT, reason));
+    this.#leave = this.#streams.add(decisionId, chain, (why) => this.#fail(why === 'stopped' ? STOPPED : CUT, why));
     if (this.#state !== 'new') return;
     this.#state = 'watched';
     this.#call.write(GO_ON_HEADERS);

@@ -15,7 +15,7 @@ export interface WatchedStreamsSettings {
 
 export interface WatchedStreams {
   readonly live: LiveStreams;
-  /** Resolves when what was cut is recorded. */
+  /** Ends what still runs; resolves when what was cut is recorded. */
   stop(): Promise<void>;
 }
 

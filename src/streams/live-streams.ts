@@ -27,9 +27,12 @@ export interface LiveStreamsSettings {
   readonly onCut: (cut: CutStream) => void;
 }
 
+/** `stopped`: nobody would watch over it any more. */
+export type EndStream = (why: CutCause['reason'] | 'stopped') => void;
+
 interface LiveStream {
   readonly decisionId: string;
-  readonly cut: (cause: CutCause) => void;
+  readonly end: EndStream;
 }
 
 /** The streams of one chain, which end together. */
@@ -66,14 +69,14 @@ export class LiveStreams {
   /**
    * From here on the stream falls with its chain; where that has fallen since the Check, it is cut before this returns.
    * @param chainText as `writeStreamChain` wrote it
-   * @param cut called at most once
+   * @param end called at most once; must not throw
    * @returns to be called when the stream has ended
    * @throws {Error} when the text is no chain's
    */
-  add(decisionId: string, chainText: string, cut: (cause: CutCause) => void): () => void {
+  add(decisionId: string, chainText: string, end: EndStream): () => void {
     const chain = this.#groups.get(chainText)?.chain ?? this.#read(chainText);
     const cause = this.#causeOf(chain);
-    const stream = { decisionId, cut };
+    const stream = { decisionId, end };
     if (cause !== undefined) {
       this.#cut(stream, chain, cause);
       return () => {};
@@ -90,8 +93,11 @@ export class LiveStreams {
     if (groups !== undefined) void this.#cutEach([...groups], ({ chain }) => this.#causeOf(chain));
   }
 
+  /** Ends what still runs. */
   close(): void {
     this.#expiries.close();
+    for (const group of [...this.#groups.values()])
+      for (const stream of [...group.streams]) if (this.#remove(group, stream)) stream.end('stopped');
   }
 
   #read(text: string): StreamChain {
@@ -154,7 +160,7 @@ export class LiveStreams {
   }
 
   #cut(stream: LiveStream, chain: StreamChain, cause: CutCause): void {
-    stream.cut(cause);
+    stream.end(cause.reason);
     this.#settings.onCut({ decisionId: stream.decisionId, chain, ...cause });
   }
 }

@@ -98,7 +98,8 @@ function variant(listener: Listener, name: string, filters: EnvoyConfig[]): List
   const copy = structuredClone(listener);
   copy.name = name;
   const { virtual_hosts: hosts } = copy.filter_chains[0].filters[0].typed_config.route_config;
-  for (const route of hosts.flatMap(({ routes }) => routes)) if (route.route) route.route.cluster = `unwatched_${route.route.cluster}`;
+  for (const route of hosts.flatMap(({ routes }) => routes))
+    if (route.route) route.route.cluster = `unwatched_${route.route.cluster}`;
   copy.filter_chains[0].filters[0].typed_config.stat_prefix = name;
   copy.filter_chains[0].filters[0].typed_config.http_filters = filters;
   return copy;
