@@ -225,11 +225,13 @@ test('a service that is gone without a word ends what it watched over', slow, as
 test('many streams at once have a place beside the Checks', slow, async () => {
   const { live, revoke, watch } = watching();
   await using scene = await startWatchedScene({ watch, metadata });
-  const streams = await Promise.all(Array.from({ length: 300 }, () => openStream(scene)));
-  expect(live.size).toBe(300);
+  const streams = [];
+  for (let batch = 0; batch < 10; batch++)
+    streams.push(...(await Promise.all(Array.from({ length: 20 }, () => openStream(scene)))));
+  expect(live.size).toBe(200);
   const { body } = await adminGet(scene.adminSocket, '/stats?filter=cluster.agent_(authz|streams).upstream_rq_active');
   expect(body).toContain('agent_authz.upstream_rq_active: 0');
-  expect(body).toContain('agent_streams.upstream_rq_active: 300');
+  expect(body).toContain('agent_streams.upstream_rq_active: 200');
   revoke();
   expect(new Set(await Promise.all(streams.map(({ ended }) => ended)))).toEqual(new Set(['broken']));
   await vi.waitFor(() => expect(live.size).toBe(0));
