@@ -16,6 +16,7 @@ import { restrictionsConfiguration } from './restrictions/configuration.ts';
 import { sightingsConfiguration } from './sightings/configuration.ts';
 import { signerConfiguration } from './sign/configuration.ts';
 import { storeConfiguration } from './stores/sqlite/configuration.ts';
+import { streamsConfiguration } from './streams/configuration.ts';
 import { trustConfiguration } from './trust/operators.ts';
 import { resolutionConfiguration } from './vault/configuration.ts';
 
@@ -45,6 +46,7 @@ const verify = z.strictObject({
   nonce: nonceConfiguration.prefault({}),
   restrictions: restrictionsConfiguration.prefault({}).describe('what was revoked or narrowed'),
   sightings: sightingsConfiguration.prefault({}).describe('what is kept of the links that were seen, for `session` and `tree`'),
+  streams: streamsConfiguration.prefault({}).describe('responses that run'),
   store: storeConfiguration.prefault({}),
   maxRequestBytes,
   envoy: envoyConfiguration('0.0.0.0:8443').prefault({}),

@@ -69,7 +69,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   checks: ['trust', 'restrictions', 'token', 'vault', 'crypto', 'request.ts', 'outcome.ts', 'note.ts'],
   'decision.ts': ['checks', 'outcome.ts', 'reason.ts'],
   'decide.ts': ['checks', 'decision.ts', 'request.ts'],
-  audit: ['decision.ts', 'checks', 'crypto', 'request.ts', 'note.ts'],
+  // Which responses run, and when they end: whether a chain is revoked, it asks what row 10 asks.
+  streams: ['checks', 'restrictions'],
+  audit: ['decision.ts', 'checks', 'crypto', 'request.ts', 'note.ts', 'streams'],
   // The sidecar builds what the checks take apart, out of the same constants.
   sign: ['checks', 'token', 'vault', 'crypto', 'request.ts'],
   // The operator's own keys and its client of a vault: what it publishes is what every verifier reads.
@@ -78,7 +80,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   stores: ['checks', 'restrictions', 'sightings', 'vault'],
   // The vault's API, which reads signatures as the gateway does.
   control: ['checks', 'restrictions', 'trust', 'token', 'vault', 'crypto', 'request.ts', 'sightings'],
-  'ext-authz': ['audit', 'checks', 'decide.ts', 'decision.ts', 'outcome.ts', 'note.ts', 'reason.ts', 'request.ts', 'sign'],
+  'ext-authz': [
+    'audit',
+    'checks',
+    'decide.ts',
+    'decision.ts',
+    'outcome.ts',
+    'note.ts',
+    'reason.ts',
+    'request.ts',
+    'sign',
+    'streams',
+  ],
+  'ext-proc': ['ext-authz', 'streams'],
   envoy: [],
 };
 
@@ -129,8 +143,8 @@ function findCycle(): string[] {
   return files.map((file) => visit(file, [])).find((cycle) => cycle.length > 0) ?? [];
 }
 
-describe('Envoy is known in two folders, so that the decision could be asked for by another proxy', () => {
-  const elsewhere = files.filter((file) => !['ext-authz', 'envoy'].includes(folderOf(file)));
+describe('Envoy is known in three folders, so that the decision could be asked for by another proxy', () => {
+  const elsewhere = files.filter((file) => !['ext-authz', 'ext-proc', 'envoy'].includes(folderOf(file)));
 
   test('only they speak gRPC and protobuf', () => {
     const packages = /^(?:@grpc\/|grpc-|protobufjs)/;

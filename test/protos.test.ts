@@ -54,17 +54,19 @@ test.each(ours.filter((type) => type instanceof protobuf.Enum).map((type) => [ty
   },
 );
 
-test('the method has the full one’s name, request and response', () => {
+test.each([
+  ['envoy.service.auth.v3.Authorization', 'Check'],
+  ['envoy.service.ext_proc.v3.ExternalProcessor', 'Process'],
+])('%s has the full one’s %s, with its request and response', (name, method) => {
   const shape = ({ requestType, responseType, requestStream, responseStream }: protobuf.Method) => ({
     requestType,
     responseType,
     requestStream,
     responseStream,
   });
-  const name = 'envoy.service.auth.v3.Authorization';
   const [mine, full] = [subsetProtos, fullProtos].map((root) => root.lookupService(name).methods);
-  expect(Object.keys(mine ?? {})).toEqual(['Check']);
-  expect(mine?.Check && shape(mine.Check)).toEqual(full?.Check && shape(full.Check));
+  expect(Object.keys(mine ?? {})).toEqual([method]);
+  expect(mine?.[method] && shape(mine[method])).toEqual(full?.[method] && shape(full[method]));
 });
 
 /** A request with everything that Envoy 1.40 fills in, the parts that are not ours included. */

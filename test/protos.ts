@@ -15,7 +15,7 @@ const FULL = [
   here('../node_modules/protobufjs'),
 ];
 const SUBSET = [here('../protos')];
-const SERVICE = 'envoy/service/auth/v3/external_auth.proto';
+const SERVICES = ['envoy/service/auth/v3/external_auth.proto', 'envoy/service/ext_proc/v3/external_processor.proto'];
 
 export const fullProtos = load(FULL);
 export const subsetProtos = load(SUBSET);
@@ -26,7 +26,7 @@ function load(folders: readonly string[]): protobuf.Root {
     // What is in no folder is one of Google's own types, which protobufjs carries in its code.
     return folders.map((folder) => `${folder}/${target}`).find(existsSync) ?? target;
   };
-  root.loadSync(SERVICE, { keepCase: true });
+  root.loadSync(SERVICES, { keepCase: true });
   root.resolveAll();
   return root;
 }
@@ -47,4 +47,6 @@ export function decode(root: protobuf.Root, type: string, bytes: Uint8Array): Me
 }
 
 export const CHECK_REQUEST = 'envoy.service.auth.v3.CheckRequest';
+export const PROCESSING_REQUEST = 'envoy.service.ext_proc.v3.ProcessingRequest';
+export const PROCESSING_RESPONSE = 'envoy.service.ext_proc.v3.ProcessingResponse';
 export const CHECK_RESPONSE = 'envoy.service.auth.v3.CheckResponse';

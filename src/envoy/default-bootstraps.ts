@@ -20,6 +20,7 @@ export const defaultGateway: GatewayBootstrap = {
   authorizationService: { unixSocket: '/run/hermesbridge/verify.sock' },
   admin: { unixSocket: '/run/hermesbridge/gateway-admin.sock' },
   timeoutMillis: 800,
+  cutStreams: true,
   providers: [
     {
       name: 'openai',

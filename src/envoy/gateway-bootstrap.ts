@@ -5,6 +5,7 @@
 import { type AuthorizationService, authorizationFilters, authorizationServiceCluster } from './authorization-filter.ts';
 import { bootstrapOf, type EnvoyBootstrap, type EnvoyConfig, extension } from './envoy-config.ts';
 import { type CertificateFiles, httpListener, type ListenAddress, streamingTimeouts } from './http-connection.ts';
+import { streamFilter, streamServiceCluster } from './stream-filter.ts';
 import { upstreamCluster } from './upstream-cluster.ts';
 
 export interface GatewayBootstrap {
@@ -20,6 +21,8 @@ export interface GatewayBootstrap {
   admin: { unixSocket: string };
   /** Milliseconds for one Check with its repetitions; then 503. */
   timeoutMillis: number;
+  /** Whether the service is asked to watch over each response, which it can then end. */
+  cutStreams: boolean;
   providers: GatewayProvider[];
   /** Connections at once; default 10000. */
   maxConnections?: number;
@@ -95,7 +98,11 @@ export function gatewayBootstrap(settings: GatewayBootstrap): EnvoyBootstrap {
         ],
       }),
     ],
-    clusters: [authorizationServiceCluster(settings.authorizationService), ...settings.providers.map(providerCluster)],
+    clusters: [
+      authorizationServiceCluster(settings.authorizationService),
+      ...(settings.cutStreams ? [streamServiceCluster(settings.authorizationService)] : []),
+      ...settings.providers.map((provider) => providerCluster(provider, settings)),
+    ],
   });
 }
 
@@ -126,13 +133,13 @@ export function notFound(): EnvoyConfig {
   };
 }
 
-function providerCluster(provider: GatewayProvider): EnvoyConfig {
+function providerCluster(provider: GatewayProvider, { cutStreams, timeoutMillis }: GatewayBootstrap): EnvoyConfig {
   return upstreamCluster({
     name: clusterName(provider),
     url: provider.upstream,
     trustedCaFile: provider.trustedCaFile,
     removedHeaders: [...new Set([...privateHeaders, ...clientCredentials, provider.credential.header.toLowerCase()])],
-    upstreamFilters: [credentialInjector(provider)],
+    upstreamFilters: [...(cutStreams ? [streamFilter({ timeoutMillis })] : []), credentialInjector(provider)],
   });
 }
 

@@ -11,6 +11,7 @@ import { type Clearance, type Decision, indeterminate, refuse } from '../decisio
 import { Note } from '../note.ts';
 import type { Outcome } from '../outcome.ts';
 import type { HeaderFields, InboundRequest } from '../request.ts';
+import { writeStreamChain } from '../streams/stream-chain.ts';
 import type { Answer } from './authorization-service.ts';
 import { encodeAllow, encodeDeny, metadataStruct } from './build-check-response.ts';
 import { problem } from './problem.ts';
@@ -113,8 +114,9 @@ function chainMetadata({ chain, identity, attestation }: Clearance): Uint8Array 
     const { sid, task, jti } = chain.leaf;
     // No policies are evaluated yet; the operator's chain of capabilities is what permitted.
     const { agent, operator } = identity;
+    const members = { agent, operator, sid, task, jti, level: attestation.level, policy: 'capability' };
     // Copied, since a small Buffer keeps the whole slab that it was cut out of.
-    encoded = new Uint8Array(metadataStruct({ agent, operator, sid, task, jti, level: attestation.level, policy: 'capability' }));
+    encoded = new Uint8Array(metadataStruct({ ...members, chain: writeStreamChain(chain) }));
     encodedMetadata.set(chain, encoded);
   }
   return encoded;

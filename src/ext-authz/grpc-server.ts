@@ -6,11 +6,13 @@ import { dirname, isAbsolute } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   experimental,
+  type handleBidiStreamingCall,
   type handleUnaryCall,
   type MethodDefinition,
   Server,
   ServerCredentials,
   type ServerUnaryCall,
+  status,
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { HealthImplementation } from 'grpc-health-check';
@@ -61,6 +63,8 @@ export interface RunningServer {
 export interface GrpcServerSettings {
   readonly configuration: ServiceConfiguration;
   readonly check: handleUnaryCall<Buffer, Buffer>;
+  /** Watches over responses; without it Envoy must have no filter that asks for that. */
+  readonly watch?: handleBidiStreamingCall<Buffer, Buffer> | undefined;
   /** Answers a peer whose certificate has none of the names. */
   readonly refuseStranger: () => Buffer;
   /** Largest request body in bytes that Envoy passes on; gRPC's limit follows from it. */
@@ -71,6 +75,17 @@ export interface GrpcServerSettings {
 const HEADERS_AND_SLACK = 256 * 1024;
 const FINISH_MILLIS = 5000;
 
+const AUTHORIZATION = {
+  file: 'envoy/service/auth/v3/external_auth.proto',
+  service: 'envoy.service.auth.v3.Authorization',
+  method: 'Check',
+} as const;
+const PROCESSOR = {
+  file: 'envoy/service/ext_proc/v3/external_processor.proto',
+  service: 'envoy.service.ext_proc.v3.ExternalProcessor',
+  method: 'Process',
+} as const;
+
 const identity = (bytes: Buffer) => bytes;
 
 export async function startGrpcServer(settings: GrpcServerSettings): Promise<RunningServer> {
@@ -80,8 +95,10 @@ export async function startGrpcServer(settings: GrpcServerSettings): Promise<Run
     'grpc.max_concurrent_streams': 1000,
     'grpc.enable_channelz': 0,
   });
-  server.addService({ Check: checkMethod() }, { Check: guard(settings) });
-  const health = new HealthImplementation({ '': 'SERVING', 'envoy.service.auth.v3.Authorization': 'SERVING' });
+  server.addService({ Check: methodOf(AUTHORIZATION) }, { Check: guard(settings) });
+  if (settings.watch !== undefined)
+    server.addService({ Process: methodOf(PROCESSOR) }, { Process: guardWatch(settings.watch, configuration) });
+  const health = new HealthImplementation({ '': 'SERVING', [AUTHORIZATION.service]: 'SERVING' });
   health.addToServer(server);
   const socket = configuration.listen.startsWith('unix:') ? configuration.listen.slice(5) : undefined;
   if (socket !== undefined) await clearSocket(socket);
@@ -92,7 +109,7 @@ export async function startGrpcServer(settings: GrpcServerSettings): Promise<Run
     address,
     stop: async () => {
       health.setStatus('', 'NOT_SERVING');
-      health.setStatus('envoy.service.auth.v3.Authorization', 'NOT_SERVING');
+      health.setStatus(AUTHORIZATION.service, 'NOT_SERVING');
       await new Promise((resolve) => setTimeout(resolve, configuration.drainSeconds * 1000));
       await new Promise<void>((resolve) => {
         // A call that never ends, such as a health Watch, must not hold the program up.
@@ -110,16 +127,15 @@ export async function startGrpcServer(settings: GrpcServerSettings): Promise<Run
   };
 }
 
-/** Envoy's method from protos/, with the bytes left to decode-check-request and build-check-response. */
-function checkMethod(): MethodDefinition<Buffer, Buffer> {
+/** Envoy's method from protos/, with the bytes left to those who read and write them. */
+function methodOf({ file, service, method }: typeof AUTHORIZATION | typeof PROCESSOR): MethodDefinition<Buffer, Buffer> {
   const root = fileURLToPath(new URL('../../protos', import.meta.url));
-  const service = loadSync('envoy/service/auth/v3/external_auth.proto', { includeDirs: [root] })[
-    'envoy.service.auth.v3.Authorization'
-  ];
-  const method = service && 'Check' in service ? (service.Check as MethodDefinition<object, object>) : undefined;
-  if (method === undefined) throw new Error('protos/ does not define envoy.service.auth.v3.Authorization');
+  const loaded = loadSync(file, { includeDirs: [root] })[service];
+  const definition =
+    loaded && method in loaded ? (loaded as Record<string, MethodDefinition<object, object>>)[method] : undefined;
+  if (definition === undefined) throw new Error(`protos/ does not define ${service}`);
   return {
-    ...method,
+    ...definition,
     requestDeserialize: identity,
     requestSerialize: identity,
     responseDeserialize: identity,
@@ -134,7 +150,19 @@ function guard({ configuration, check, refuseStranger }: GrpcServerSettings): ha
   return (call, callback) => (isKnown(call, names) ? check(call, callback) : callback(null, refuseStranger()));
 }
 
-function isKnown(call: ServerUnaryCall<Buffer, Buffer>, names: readonly string[]): boolean {
+function guardWatch(
+  watch: handleBidiStreamingCall<Buffer, Buffer>,
+  { tls }: ServiceConfiguration,
+): handleBidiStreamingCall<Buffer, Buffer> {
+  const names = tls?.clientNames;
+  if (names === undefined) return watch;
+  return (call) =>
+    isKnown(call, names)
+      ? watch(call)
+      : void call.emit('error', { code: status.PERMISSION_DENIED, details: 'the peer is not a gateway of ours' });
+}
+
+function isKnown(call: Pick<ServerUnaryCall<Buffer, Buffer>, 'getAuthContext'>, names: readonly string[]): boolean {
   const alternatives = call.getAuthContext().sslPeerCertificate?.subjectaltname ?? '';
   // Node prints them as `DNS:a, URI:b` and quotes a name that holds a comma, which then equals none of ours.
   return alternatives.split(', ').some((entry) => names.includes(entry.replace(/^(?:DNS|URI|IP Address):/, '')));

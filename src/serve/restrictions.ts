@@ -27,6 +27,8 @@ export interface GatewayRestrictions {
   readonly administrators: readonly string[];
   /** The restriction with an id, where it is kept and can be read. */
   read(id: string): Restriction | undefined;
+  /** Called with each restriction once it is in force; must not throw. @returns to be called to end it */
+  subscribe(listener: (restriction: Restriction) => void): () => void;
   /** Restrictions of operators who are trusted from now on are in force when it resolves. @throws when they cannot be had */
   trust(trust: TrustConfiguration): Promise<void>;
   stop(): Promise<void>;
@@ -82,6 +84,7 @@ function keepStore(
   const end = store.subscribe((_, sequence) => set.reached(sequence));
   return {
     end,
+    subscribe: (listener) => store.subscribe(listener),
     inForce: {
       find: (chain) => set.find(chain),
       get highWaterMark() {
@@ -130,6 +133,7 @@ function follow(
       ),
   });
   return {
+    subscribe: (listener) => store.subscribe(listener),
     inForce: {
       find: (chain) => set.find(chain),
       get highWaterMark() {

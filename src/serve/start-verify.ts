@@ -18,6 +18,7 @@ import { makeCheckHandler } from '../ext-authz/authorization-service.ts';
 import { encodeDeny } from '../ext-authz/build-check-response.ts';
 import { startGrpcServer } from '../ext-authz/grpc-server.ts';
 import { problem } from '../ext-authz/problem.ts';
+import { makeWatchHandler } from '../ext-proc/watch-response.ts';
 import { EmbeddedStore } from '../stores/sqlite/embedded-store.ts';
 import { trustOperators } from '../trust/operators.ts';
 import { findDidProblem } from '../vault/find-did-problem.ts';
@@ -28,6 +29,7 @@ import { type LocalVault, startResolution } from './resolution.ts';
 import { startRestrictions } from './restrictions.ts';
 import type { RunningRole } from './running-role.ts';
 import { startSightings } from './sightings.ts';
+import { watchStreams } from './streams.ts';
 
 export interface StartSettings {
   readonly log: Logger;
@@ -83,9 +85,14 @@ export async function startVerify(
       log,
     });
     const { deadlineMillis } = configuration.service;
+    const streams = configuration.streams.cut
+      ? watchStreams({ restrictions, appendRecord: (record) => store.append(record, undefined), clock, log })
+      : undefined;
+    if (streams !== undefined) opened.push(streams);
     const server = await startGrpcServer({
       configuration: configuration.service,
       check: makeCheckHandler({ answer, deadlineMillis, clock, log }),
+      watch: streams && makeWatchHandler(streams.live, log),
       refuseStranger: () => encodeDeny(problem('indeterminate', 'The peer is not a gateway of ours.', randomUUID(), clock())),
       maxRequestBytes: configuration.maxRequestBytes,
     });
@@ -146,6 +153,7 @@ const FIXED = [
   'resolution',
   'restrictions',
   'sightings',
+  'streams',
 ] as const;
 
 function assertReloadable(current: VerifyConfiguration, next: VerifyConfiguration): void {
@@ -212,6 +220,7 @@ export async function prepareGatewayEnvoy(
     authorizationService: authorizationServiceOf(service),
     admin: { unixSocket: join(directory, 'admin.sock') },
     timeoutMillis: service.deadlineMillis + CHECK_MARGIN_MILLIS,
+    cutStreams: configuration.streams.cut,
     providers,
     accessLog: envoy.accessLog,
   });

@@ -15,6 +15,8 @@ import { GATEWAY_NAME } from './credentials.ts';
 import { providerKeyFile, serviceSocket } from './hermesbridge.ts';
 
 export interface BenchEnvoySettings {
+  /** Whether our responses are watched over, as by default; those of the others never are. */
+  readonly cutStreams?: boolean | undefined;
   readonly envoy: EnvoyLocation;
   readonly directory: string;
   /** Port of the upstream that streams. */
@@ -30,8 +32,12 @@ const ANSWER =
 /** The part of a rendered listener that changes from system to system. */
 type Listener = EnvoyConfig & {
   name: string;
-  filter_chains: [{ filters: [{ typed_config: { stat_prefix: string; http_filters: EnvoyConfig[] } }] }];
+  filter_chains: [{ filters: [{ typed_config: { stat_prefix: string; http_filters: EnvoyConfig[]; route_config: Routes } }] }];
 };
+
+interface Routes {
+  virtual_hosts: { routes: { route?: { cluster: string } }[] }[];
+}
 
 /** Ports by listener: gateway, ok-only, opa-envoy, jwt_authn, plain. */
 export async function startBenchEnvoy(settings: BenchEnvoySettings): Promise<RunningEnvoy> {
@@ -52,6 +58,7 @@ export async function startBenchEnvoy(settings: BenchEnvoySettings): Promise<Run
     authorizationService: { unixSocket: serviceSocket(directory) },
     admin: { unixSocket: join(directory, 'admin.sock') },
     timeoutMillis: 10_000, // the service's own deadline comes first
+    cutStreams: settings.cutStreams ?? true,
     providers,
   });
   const { listeners, clusters } = bootstrap.static_resources;
@@ -67,6 +74,7 @@ export async function startBenchEnvoy(settings: BenchEnvoySettings): Promise<Run
     upstreamListener(upstreamPort),
   );
   clusters.push(
+    ...clusters.filter(({ name }) => String(name).startsWith('provider_')).map(unwatched),
     { ...authorizationServiceCluster({ unixSocket: settings.sockets.okOnly }), ...clusterAt('ok_only', settings.sockets.okOnly) },
     {
       ...authorizationServiceCluster({ unixSocket: settings.sockets.opaEnvoy }),
@@ -89,9 +97,20 @@ function filtersOf(listener: Listener): EnvoyConfig[] {
 function variant(listener: Listener, name: string, filters: EnvoyConfig[]): Listener {
   const copy = structuredClone(listener);
   copy.name = name;
+  const { virtual_hosts: hosts } = copy.filter_chains[0].filters[0].typed_config.route_config;
+  for (const route of hosts.flatMap(({ routes }) => routes))
+    if (route.route) route.route.cluster = `unwatched_${route.route.cluster}`;
   copy.filter_chains[0].filters[0].typed_config.stat_prefix = name;
   copy.filter_chains[0].filters[0].typed_config.http_filters = filters;
   return copy;
+}
+
+/** A provider for the other systems: the same cluster without the filter through which our service watches over responses. */
+function unwatched(cluster: EnvoyConfig): EnvoyConfig {
+  const text = JSON.stringify({ ...cluster, name: `unwatched_${cluster.name}` }, (key, value) =>
+    key === 'http_filters' ? (value as EnvoyConfig[]).filter(({ name }) => name !== 'envoy.filters.http.ext_proc') : value,
+  );
+  return JSON.parse(text) as EnvoyConfig;
 }
 
 function retarget(filter: EnvoyConfig, cluster: string, changes: EnvoyConfig): EnvoyConfig {

@@ -44,8 +44,8 @@ export interface BenchWorld {
 /** Exit code after SIGINT or SIGTERM; what fails from then on fails because everything is being stopped. */
 export const INTERRUPTED = 130;
 
-/** @param links number of links in the chain of `credentials.delegated` */
-export async function startBenchWorld(links = 0): Promise<BenchWorld> {
+/** @param links number of links in the chain of `credentials.delegated` @param cutStreams whether responses are watched over */
+export async function startBenchWorld(links = 0, cutStreams = true): Promise<BenchWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'hb-bench-'));
   const stops: (() => Promise<unknown>)[] = [() => rm(directory, { recursive: true, force: true })];
   let stopping: Promise<void> | undefined;
@@ -78,6 +78,7 @@ export async function startBenchWorld(links = 0): Promise<BenchWorld> {
       streamPort: streaming.port,
       jwks: credentials.jwks,
       sockets,
+      cutStreams,
     });
     stops.push(envoy.stop);
     const load = startLoad();

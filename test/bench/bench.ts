@@ -20,6 +20,7 @@ program to its first Check. Takes about three minutes.
   --seconds S      measured time of each turn, 1 to 30 (default 4)
   --connections C  connections at once (default 16)
   --chain N        also requests under a chain of N links, 1 to 5, held against those under one root
+  --no-cut         without the filter that lets running responses be ended (verify.streams.cut: false)
   --memory         also the memory over 200,000 decisions: two to six minutes more
   --json FILE      also write the results as JSON
   --help           this text
@@ -36,6 +37,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '4' },
     connections: { type: 'string', default: '16' },
     chain: { type: 'string' },
+    'no-cut': { type: 'boolean', default: false },
     memory: { type: 'boolean', default: false },
     json: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
@@ -55,7 +57,7 @@ async function main(): Promise<void> {
       connections: within(values.connections, '--connections', 1, 1000),
     };
     const links = values.chain === undefined ? 0 : within(values.chain, '--chain', 1, 5);
-    world = await startBenchWorld(links);
+    world = await startBenchWorld(links, !values['no-cut']);
     const result = await measure(world, rounds, settings);
     say();
     for (const line of goals(result)) say(line);

@@ -156,6 +156,7 @@ async function gatewayIn(run: string, unixSocket: string, upstream: URL, { sourc
     authorizationService: { unixSocket },
     admin: { unixSocket: join(run, 'admin.sock') },
     timeoutMillis: 2000,
+    cutStreams: false,
     providers: [
       {
         name: 'local',

@@ -191,6 +191,41 @@ describe.each(Object.entries(variations(files)).flatMap(byListener))('%s', (name
     expect(policies).toEqual(isGateway ? [] : [{ retry_on: 'connect-failure,refused-stream', num_retries: 2 }]);
   });
 
+  test('a response runs only while the service watches over it, which can end it and change nothing in it (profile section 6)', () => {
+    const filters = typed(bootstrap, 'ExternalProcessor');
+    const watched = isGateway && !name.includes('cuts nothing');
+    expect(filters).toHaveLength(watched ? forwarding(bootstrap).length : 0);
+    for (const filter of filters) {
+      expect(filter).toMatchObject({
+        failure_mode_allow: false,
+        status_on_error: { code: 'ServiceUnavailable' },
+        mutation_rules: { disallow_all: true, disallow_is_error: true },
+        disable_immediate_response: true,
+        forward_rules: { allowed_headers: { patterns: [{ exact: ':status' }] } },
+        message_timeout: authorization.grpc_service && (authorization.grpc_service as EnvoyConfig).timeout,
+      });
+      expect(filter.processing_mode).toEqual({
+        request_header_mode: 'SKIP',
+        request_body_mode: 'NONE',
+        request_trailer_mode: 'SKIP',
+        response_header_mode: 'SEND',
+        response_body_mode: 'NONE',
+        response_trailer_mode: 'SEND',
+      });
+      const service = filter.grpc_service as EnvoyConfig;
+      expect(service.envoy_grpc).toEqual({ cluster_name: 'agent_streams' });
+      expect(Number.parseInt(String(service.timeout), 10)).toBeGreaterThan(12 * 3600);
+      for (const open of ['observability_mode', 'allow_mode_override', 'max_message_timeout'])
+        expect(all(filter, open)).toEqual([]);
+    }
+    // Nothing but a length that is known and small lets a response pass unwatched.
+    for (const { xds_matcher: matcher } of typed(bootstrap, 'ExtensionWithMatcher')) {
+      expect(all(matcher, 'header_name')).toEqual(['content-length']);
+      expect(all(matcher, 'regex')).toEqual(['[0-9]{1,5}']);
+      expect(all(matcher, 'on_no_match')).toEqual([]);
+    }
+  });
+
   test('a provider gets its key in its own cluster, last, over anything a client sent, or nothing', () => {
     const clusters = bootstrap.static_resources.clusters.filter((cluster) => String(cluster.name).startsWith('provider_'));
     expect(clusters).toHaveLength(forwarding(bootstrap).length - (isGateway ? 0 : 1));
@@ -198,6 +233,7 @@ describe.each(Object.entries(variations(files)).flatMap(byListener))('%s', (name
       const filters = only(all(cluster, 'http_filters')) as EnvoyConfig[];
       expect(filters.map((filter) => filter.name)).toEqual([
         'envoy.filters.http.header_mutation',
+        ...(name.includes('cuts nothing') ? [] : ['envoy.filters.http.ext_proc']),
         'envoy.filters.http.credential_injector',
         'envoy.filters.http.upstream_codec',
       ]);

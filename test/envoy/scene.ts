@@ -47,6 +47,7 @@ export async function startScene(settings: SceneSettings): Promise<Scene> {
     authorizationService: { unixSocket: `${directory}/check.sock` },
     admin: { unixSocket: `${directory}/admin.sock` },
     timeoutMillis: 2000,
+    cutStreams: false, // the Check server here watches over nothing
     providers: [
       {
         name: 'local',

@@ -47,6 +47,7 @@ export function variations(files: Files): Record<string, EnvoyBootstrap> {
         },
       ],
     }),
+    'gateway that cuts nothing': gatewayBootstrap({ ...defaultGateway, cutStreams: false }),
     'gateway without providers': gatewayBootstrap({ ...defaultGateway, providers: [] }),
     'sidecar as in the repository': sidecarBootstrap(defaultSidecar),
     'sidecar with ports of tasks': sidecarBootstrap({
