@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { RestrictionsInForce } from '../checks/restriction/check-restriction.ts';
 import type { VerifyConfiguration } from '../config.ts';
 import { type FollowedRestrictions, feedWaitSeconds, followRestrictions } from '../restrictions/follow-restrictions.ts';
+import { httpsFeed } from '../restrictions/https-feed.ts';
 import { RestrictionSet } from '../restrictions/restriction-set.ts';
 import type { RestrictionStore } from '../restrictions/restriction-store.ts';
 import { makeSignerKeys } from '../restrictions/signer-keys.ts';
@@ -91,16 +92,16 @@ function follow(
 ): GatewayRestrictions {
   const { administrators, maxStaleSeconds } = configuration.restrictions;
   const { resolver, formerKeys, fetchFeed } = resolution;
+  const monotonic = () => performance.now();
   const authorsOf = ({ operators }: TrustConfiguration) => [...administrators, ...operators.map(({ did }) => did)];
   let authors = authorsOf(configuration.trust);
   const follower: FollowedRestrictions = followRestrictions({
-    origin,
-    fetch: fetchFeed(feedWaitSeconds(maxStaleSeconds)),
+    source: httpsFeed({ origin, fetch: fetchFeed(feedWaitSeconds(maxStaleSeconds)), monotonic }),
     store,
     keys: makeSignerKeys({ resolver, formerKeys, clockSkewMillis: CLOCK_SKEW_MILLIS }),
     authors: () => authors,
     maxStaleSeconds,
-    monotonic: () => performance.now(),
+    monotonic,
     onState: (state, err) => {
       if (state === 'following') log.info({ feed: origin }, 'following restrictions');
       else if (state === 'interrupted')
