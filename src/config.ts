@@ -15,6 +15,7 @@ import { serviceConfiguration } from './ext-authz/grpc-server.ts';
 import { restrictionsConfiguration } from './restrictions/configuration.ts';
 import { sightingsConfiguration } from './sightings/configuration.ts';
 import { signerConfiguration } from './sign/configuration.ts';
+import { redisConfiguration } from './stores/redis/configuration.ts';
 import { storeConfiguration } from './stores/sqlite/configuration.ts';
 import { streamsConfiguration } from './streams/configuration.ts';
 import { trustConfiguration } from './trust/operators.ts';
@@ -29,28 +30,39 @@ const maxRequestBytes = z
     "largest request body; Envoy's and gRPC's limits both follow from it. Envoy holds that much for each request in flight",
   );
 
-const verify = z.strictObject({
-  service: serviceConfiguration.prefault({ listen: 'unix:run/verify.sock' }).describe('the gRPC service that Envoy asks'),
-  gateway: z.strictObject({
-    names: z.array(z.string().min(1)).min(1).describe("this gateway's names: one of them must be in a capability's `aud`"),
-    authorities: z
-      .array(z.string().min(1))
-      .optional()
-      .describe('hosts, with their port if not the default one, that requests are sent to; `names` by default'),
-  }),
-  trust: trustConfiguration,
-  resolution: resolutionConfiguration.prefault({}).describe('how DID documents are found'),
-  providers: providersConfiguration,
-  signature: signatureConfiguration.prefault({}),
-  chain: chainConfiguration.prefault({}),
-  nonce: nonceConfiguration.prefault({}),
-  restrictions: restrictionsConfiguration.prefault({}).describe('what was revoked or narrowed'),
-  sightings: sightingsConfiguration.prefault({}).describe('what is kept of the links that were seen, for `session` and `tree`'),
-  streams: streamsConfiguration.prefault({}).describe('responses that run'),
-  store: storeConfiguration.prefault({}),
-  maxRequestBytes,
-  envoy: envoyConfiguration('0.0.0.0:8443').prefault({}),
-});
+const verify = z
+  .strictObject({
+    service: serviceConfiguration.prefault({ listen: 'unix:run/verify.sock' }).describe('the gRPC service that Envoy asks'),
+    gateway: z.strictObject({
+      names: z.array(z.string().min(1)).min(1).describe("this gateway's names: one of them must be in a capability's `aud`"),
+      authorities: z
+        .array(z.string().min(1))
+        .optional()
+        .describe('hosts, with their port if not the default one, that requests are sent to; `names` by default'),
+    }),
+    trust: trustConfiguration,
+    resolution: resolutionConfiguration.prefault({}).describe('how DID documents are found'),
+    providers: providersConfiguration,
+    signature: signatureConfiguration.prefault({}),
+    chain: chainConfiguration.prefault({}),
+    nonce: nonceConfiguration.prefault({}),
+    restrictions: restrictionsConfiguration.prefault({}).describe('what was revoked or narrowed'),
+    sightings: sightingsConfiguration.prefault({}).describe('what is kept of the links that were seen, for `session` and `tree`'),
+    streams: streamsConfiguration.prefault({}).describe('responses that run'),
+    store: storeConfiguration.prefault({}),
+    replicas: z
+      .int()
+      .min(1)
+      .default(1)
+      .describe('gateways that share their agents; more than one need `redis`, so that what one allowed no other allows again'),
+    redis: redisConfiguration.optional().describe('where replicas keep their nonces, each in its place: see docs/redis.md'),
+    maxRequestBytes,
+    envoy: envoyConfiguration('0.0.0.0:8443').prefault({}),
+  })
+  .refine(({ replicas, redis }) => replicas === 1 || redis !== undefined, {
+    path: ['replicas'],
+    message: 'needs `redis`: two replicas that do not share their nonces would each allow the same request',
+  });
 
 const sign = z.strictObject({
   service: serviceConfiguration.prefault({ listen: 'unix:run/sign.sock' }).describe('the gRPC service that Envoy asks'),
@@ -59,11 +71,17 @@ const sign = z.strictObject({
   envoy: envoyConfiguration('127.0.0.1:4180').omit({ tls: true }).prefault({}),
 });
 
+const control = controlConfiguration.extend({
+  redis: redisConfiguration
+    .optional()
+    .describe('the Redis of the gateways, where the vault publishes restrictions too: see docs/redis.md'),
+});
+
 export const configurationSchema = z
   .strictObject({
     verify: verify.optional().describe('the role of the gateway'),
     sign: sign.optional().describe("the role of the agent's sidecar"),
-    control: controlConfiguration.optional().describe('the role of the vault'),
+    control: control.optional().describe('the role of the vault'),
     log: z
       .strictObject({
         level: z

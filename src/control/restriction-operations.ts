@@ -49,6 +49,7 @@ export function restrictionApi(settings: RestrictionApiSettings): RestrictionApi
     // One in this process has it by now.
     reports.wake();
   });
+  const forget = followers.subscribe(() => reports.wake());
   const operations = [
     defineOperation({
       id: 'postRestriction',
@@ -107,10 +108,11 @@ export function restrictionApi(settings: RestrictionApiSettings): RestrictionApi
         const goesOn = epoch === store.epoch;
         if (follower !== undefined && applied !== undefined && goesOn) {
           followers.report(follower, applied, bound ?? 0);
-          reports.wake();
         }
         const asked = performance.now();
         if (goesOn && after === read(() => store.lastSequence()) && wait > 0) await news.wait(wait * 1000, gone);
+        // It may rely on the answer for as long as its bound from now on, even if nothing is heard of it again.
+        if (follower !== undefined && goesOn) followers.relies(follower, bound ?? 0);
         const waited = Math.floor(performance.now() - asked);
         return { status: 200, body: read(() => feedOf(store, goesOn ? after : undefined, waited)) };
       },
@@ -158,6 +160,7 @@ export function restrictionApi(settings: RestrictionApiSettings): RestrictionApi
     close: () => {
       closed = true;
       unsubscribe();
+      forget();
       news.close();
       reports.close();
     },

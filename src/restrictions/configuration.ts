@@ -6,13 +6,15 @@ const did = z.string().regex(/^did:[a-z0-9]+:[A-Za-z0-9._:%-]+$/, 'must be a DID
 
 export const restrictionsConfiguration = z.strictObject({
   feed: z
-    .url({ protocol: /^https$/ })
-    .refine((origin) => URL.canParse(origin) && new URL(origin).origin === origin, {
-      message: 'must be an origin in lower case: https://HOST[:PORT], no path',
-    })
+    .union([
+      z.enum(['redis', 'store']),
+      z.url({ protocol: /^https$/ }).refine((origin) => URL.canParse(origin) && new URL(origin).origin === origin, {
+        message: 'must be an origin in lower case: https://HOST[:PORT], no path',
+      }),
+    ])
     .optional()
     .describe(
-      'origin of the vault whose restrictions are followed; without it, those of the role `control` in this process, or of the store',
+      'where restrictions come from: the origin of a vault that is followed, `redis` for what a vault publishes there, or `store` for what commands write into the store. Without it: the role `control` in this process, or else `redis` where there is one, or else `store`',
     ),
   maxStaleSeconds: z
     .number()

@@ -1,18 +1,16 @@
-// Follows the restrictions of a vault in another process. The vault orders and keeps them; what they say, the gateway verifies itself,
+// Follows the restrictions of a vault in another process, over HTTPS or in a store that gateways share. The vault orders and keeps them; what they say, the gateway verifies itself,
 // keeps in a copy of its own, and never forgets: a feed that was taken back is not followed, and what it lost stays in force.
 
 import { hash, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EMPTY_HEAD } from './feed-head.ts';
+import type { FeedPlace } from './feed-segment.ts';
+import type { FeedSource, VouchedSegment } from './feed-source.ts';
 import { type ReadFeedSettings, RefusedFeed, readFeed } from './read-feed.ts';
-import { feedSchema, feedUrl, type RestrictionFeed } from './restriction-feed.ts';
 import type { FeedPosition, RestrictionStore } from './restriction-store.ts';
 
 export interface FollowRestrictionsSettings extends Omit<ReadFeedSettings, 'store' | 'authors'> {
-  /** `https://vault.example` */
-  readonly origin: string;
-  /** Fetches below the origin, and gives up a while after the time that the feed may hold an answer back. */
-  readonly fetch: (url: URL) => Promise<Buffer>;
+  readonly source: FeedSource;
   /** The copy. */
   readonly store: RestrictionStore;
   /** DIDs whose restrictions can count for a chain here: trusted operators and administrators. */
@@ -107,14 +105,14 @@ class Follower implements FollowedRestrictions {
 
   /** @returns whether there is more to ask for at once */
   async #ask(): Promise<boolean> {
-    const { origin, fetch, store, keys, monotonic, maxStaleSeconds, authors } = this.#settings;
+    const { source, store, keys, monotonic, maxStaleSeconds, authors } = this.#settings;
     const wanted = authors();
     if (digestOf(wanted) !== this.#position.authors) this.#startOver(this.#position.epoch, wanted, false);
     const from = this.#position;
     // Whoever comes while the question is under way waits for the next one.
     const waiting = [...this.#waiting];
     const askedAt = monotonic();
-    const url = feedUrl(origin, {
+    const feed = await source.ask({
       after: from.sequence,
       epoch: from.epoch || undefined,
       wait: this.#complete && this.#reading === undefined ? feedWaitSeconds(maxStaleSeconds) : 0,
@@ -122,7 +120,6 @@ class Follower implements FollowedRestrictions {
       applied: from.sequence,
       bound: Math.ceil(maxStaleSeconds),
     });
-    const feed = parseFeed(await fetch(url));
     if (feed.epoch !== from.epoch) {
       // Nothing of it is in force before all of it is known.
       if (from.epoch !== '') this.#complete = false;
@@ -131,6 +128,7 @@ class Follower implements FollowedRestrictions {
     }
     const { atLeast = 0 } = this.#reading ?? {};
     if (feed.last < atLeast) throw new RefusedFeed(`it ends at ${feed.last}, but ${atLeast} was read before: it was taken back`);
+    if ('segment' in feed) return this.#import(feed, from);
     const page = await readFeed(feed, from, { store, keys, authors: new Set(wanted) });
     if (page.position.sequence !== from.sequence) await this.#keep(page.restrictions, page.position);
     if (this.#reading) this.#reading.known += page.known;
@@ -140,11 +138,20 @@ class Follower implements FollowedRestrictions {
       return true;
     }
     this.#finish();
-    // What the feed says, it said no earlier than this.
-    this.#heardAt = askedAt + Math.min(feed.waited, monotonic() - askedAt);
+    this.#heardAt = feed.heardAt;
     this.#waiting = this.#waiting.filter((resolve) => !waiting.includes(resolve));
     for (const resolve of waiting) resolve();
     return feed.restrictions.length > 0 || monotonic() - askedAt >= RETRY_MILLIS.least;
+  }
+
+  async #import({ segment, last }: VouchedSegment, from: FeedPlace): Promise<true> {
+    const { sequence } = segment.end;
+    if (last < sequence) throw new RefusedFeed(`it ends at ${last}, but has a segment up to ${sequence}`);
+    const position = { ...this.#position, ...segment.end };
+    await this.#settings.store.import(segment, { sequence: from.sequence, head: from.head }, position);
+    if (this.#reading) this.#reading.known += sequence - from.sequence;
+    this.#position = position;
+    return true;
   }
 
   async #keep(restrictions: Parameters<RestrictionStore['append']>[0], position: FeedPosition): Promise<void> {
@@ -182,16 +189,4 @@ function start(epoch: string, authors: string): FeedPosition {
 
 function digestOf(authors: readonly string[]): string {
   return hash('sha256', [...new Set(authors)].sort().join('\n'), 'base64url');
-}
-
-function parseFeed(body: Buffer): RestrictionFeed {
-  let value: unknown;
-  try {
-    value = JSON.parse(body.toString());
-  } catch {
-    throw new RefusedFeed('it is not JSON');
-  }
-  const result = feedSchema.safeParse(value);
-  if (!result.success) throw new RefusedFeed(`it does not have its form: ${result.error.issues[0]?.path.map(String).join('.')}`);
-  return result.data;
 }

@@ -3,8 +3,8 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { nextHead } from './feed-head.ts';
+import type { FeedPage } from './feed-source.ts';
 import { isSameStatement, parseRestriction, RestrictionError, THUMBPRINT_URN, type UntrustedRestriction } from './restriction.ts';
-import type { RestrictionFeed } from './restriction-feed.ts';
 import type { FeedPosition, RestrictionStore } from './restriction-store.ts';
 import { type Restriction, type SignerKeys, verifyRestriction } from './verify-restriction.ts';
 
@@ -20,7 +20,7 @@ export interface ReadFeedSettings {
   readonly authors: ReadonlySet<string>;
 }
 
-export interface FeedPage {
+export interface ReadPage {
   readonly restrictions: readonly Restriction[];
   /** How many of the page are kept here, now or since before. */
   readonly known: number;
@@ -31,7 +31,11 @@ export interface FeedPage {
 const SLICE_MILLIS = 5;
 
 /** @throws {RefusedFeed}; rejects with `UnavailableDid` when it cannot be told now */
-export async function readFeed(feed: RestrictionFeed, from: FeedPosition, settings: ReadFeedSettings): Promise<FeedPage> {
+export async function readFeed(
+  feed: Omit<FeedPage, 'epoch' | 'heardAt'>,
+  from: FeedPosition,
+  settings: ReadFeedSettings,
+): Promise<ReadPage> {
   if (feed.last < from.sequence)
     throw new RefusedFeed(`it ends at ${feed.last}, but ${from.sequence} was read before: it was taken back`);
   const restrictions: Restriction[] = [];

@@ -1,5 +1,6 @@
 // Where restrictions are kept: append-only, durable before they are acknowledged, each with the next number.
 
+import type { FeedPlace, FeedSegment } from './feed-segment.ts';
 import type { RestrictionSet } from './restriction-set.ts';
 import type { Restriction } from './verify-restriction.ts';
 
@@ -31,6 +32,13 @@ export interface RestrictionStore {
   readonly failure: Error | undefined;
   /** Resolves when all are durable and every listener has been told of them. */
   append(restrictions: readonly Restriction[], position?: FeedPosition): Promise<readonly Appended[]>;
+  /**
+   * Takes over a stretch of a feed that someone vouches for; what is known of it stays as it is. In force when it resolves. Where the
+   * copy is the feed itself up to there, it is kept later than that, and so is what is appended meanwhile; `failure` tells of trouble.
+   * @param from how far the feed was read: the start of the segment, or a place in it
+   * @throws {RefusedFeed} for one that does not go on from there
+   */
+  import(segment: FeedSegment, from: FeedPlace, position: FeedPosition): Promise<void>;
   lastSequence(): number;
   read(sequence: number): Restriction | undefined;
   findById(id: string): KeptRestriction | undefined;

@@ -5,7 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { RestrictionsInForce } from '../checks/restriction/check-restriction.ts';
 import type { VerifyConfiguration } from '../config.ts';
+import type { FeedSource } from '../restrictions/feed-source.ts';
 import { type FollowedRestrictions, feedWaitSeconds, followRestrictions } from '../restrictions/follow-restrictions.ts';
+import { httpsFeed } from '../restrictions/https-feed.ts';
 import { RestrictionSet } from '../restrictions/restriction-set.ts';
 import type { RestrictionStore } from '../restrictions/restriction-store.ts';
 import { makeSignerKeys } from '../restrictions/signer-keys.ts';
@@ -13,12 +15,15 @@ import { type Restriction, reopenRestriction } from '../restrictions/verify-rest
 import { SqliteRestrictionStore } from '../stores/sqlite/restrictions/restriction-store.ts';
 import type { TrustConfiguration } from '../trust/operators.ts';
 import type { LocalRestrictions, Resolution } from './resolution.ts';
+import { startRedisFeed } from './shared-restrictions.ts';
 
 export interface GatewayRestrictionSettings {
   readonly configuration: VerifyConfiguration;
   readonly local: LocalRestrictions | undefined;
   readonly resolution: Pick<Resolution, 'resolver' | 'formerKeys' | 'fetchFeed'>;
   readonly log: Logger;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
 }
 
 export interface GatewayRestrictions {
@@ -40,13 +45,14 @@ const REREAD_MILLIS = 10_000;
 /** @throws {StoreError}: nothing is left running then. */
 export async function startRestrictions(settings: GatewayRestrictionSettings): Promise<GatewayRestrictions> {
   const { configuration, local, log } = settings;
-  const { feed, administrators } = configuration.restrictions;
-  if (local !== undefined && (feed === undefined || feed === local.origin)) return keepLocal(local, administrators);
+  const { administrators } = configuration.restrictions;
+  const feed = configuration.restrictions.feed ?? local?.origin ?? (configuration.redis ? 'redis' : 'store');
+  if (local !== undefined && feed === local.origin) return keepLocal(local, administrators);
   const store = await SqliteRestrictionStore.open(`${configuration.store.file}-restrictions`);
   const set = new RestrictionSet({ administrators, read: (sequence) => store.read(sequence) });
   try {
     store.keepInForce(set);
-    if (feed !== undefined) return follow(feed, store, set, settings);
+    if (feed !== 'store') return await follow(feed, store, set, settings);
   } catch (error) {
     await store.close();
     throw error;
@@ -98,39 +104,37 @@ function keepStore(
   };
 }
 
-function follow(
-  origin: string,
+async function follow(
+  feed: string,
   store: SqliteRestrictionStore,
   set: RestrictionSet,
-  { configuration, resolution, log }: GatewayRestrictionSettings,
-): GatewayRestrictions {
+  settings: GatewayRestrictionSettings,
+): Promise<GatewayRestrictions> {
+  const { configuration, resolution, log } = settings;
   const { administrators, maxStaleSeconds } = configuration.restrictions;
-  const { resolver, formerKeys, fetchFeed } = resolution;
+  const { resolver, formerKeys } = resolution;
+  const monotonic = () => performance.now();
   const authorsOf = ({ operators }: TrustConfiguration) => [...administrators, ...operators.map(({ did }) => did)];
   let authors = authorsOf(configuration.trust);
+  const { source, stop } = await openFeed(feed, settings, monotonic);
   const follower: FollowedRestrictions = followRestrictions({
-    origin,
-    fetch: fetchFeed(feedWaitSeconds(maxStaleSeconds)),
+    source,
     store,
     keys: makeSignerKeys({ resolver, formerKeys, clockSkewMillis: CLOCK_SKEW_MILLIS }),
     authors: () => authors,
     maxStaleSeconds,
-    monotonic: () => performance.now(),
+    monotonic,
     onState: (state, err) => {
-      if (state === 'following') log.info({ feed: origin }, 'following restrictions');
-      else if (state === 'interrupted')
-        log.warn({ feed: origin, err }, 'restrictions not heard of: soon every request is denied');
+      if (state === 'following') log.info({ feed }, 'following restrictions');
+      else if (state === 'interrupted') log.warn({ feed, err }, 'restrictions not heard of: soon every request is denied');
       else
         log.error(
-          { feed: origin, err },
+          { feed, err },
           'ALARM: a feed of restrictions that cannot be believed was refused; what is known stays in force',
         );
     },
     onMissing: (count) =>
-      log.error(
-        { feed: origin, count },
-        'ALARM: the feed has lost restrictions; they stay in force here, and should be posted again',
-      ),
+      log.error({ feed, count }, 'ALARM: the feed has lost restrictions; they stay in force here, and should be posted again'),
   });
   return {
     subscribe: (listener) => store.subscribe(listener),
@@ -154,6 +158,7 @@ function follow(
     },
     stop: async () => {
       follower.stop();
+      await stop();
       await store.close();
     },
   };
@@ -162,4 +167,17 @@ function follow(
 function readById(store: RestrictionStore, id: string): Restriction | undefined {
   const kept = store.findById(id);
   return kept && reopenRestriction(kept.compact);
+}
+
+/** @param feed `redis`, or the origin of a vault */
+async function openFeed(
+  feed: string,
+  { configuration, resolution, log, clock }: GatewayRestrictionSettings,
+  monotonic: () => number,
+): Promise<{ readonly source: FeedSource; stop(): Promise<void> }> {
+  const { maxStaleSeconds } = configuration.restrictions;
+  if (feed === 'redis' && configuration.redis)
+    return startRedisFeed({ configuration: configuration.redis, maxStaleSeconds, log, clock });
+  const fetch = resolution.fetchFeed(feedWaitSeconds(maxStaleSeconds));
+  return { source: httpsFeed({ origin: feed, fetch, monotonic }), stop: async () => {} };
 }

@@ -16,6 +16,7 @@ import { LogVerifier } from '../vault/webvh/log-verifier.ts';
 import type { LocalVault } from './resolution.ts';
 import type { RunningRole } from './running-role.ts';
 import { readSecret, SecretError } from './secret.ts';
+import { startPublishing } from './shared-restrictions.ts';
 import type { StartSettings } from './start-verify.ts';
 
 export interface RunningVault extends RunningRole {
@@ -28,17 +29,19 @@ export async function startControl(configuration: ControlConfiguration, { log, c
   const directoryKey = await readDirectoryKey(configuration);
   await mkdir(dirname(configuration.store.file), { recursive: true, mode: 0o700 });
   const store = await SqliteVaultStore.open({ file: configuration.store.file, clock });
-  const restrictions = await SqliteRestrictionStore.open(`${configuration.store.file}-restrictions`).catch(
-    async (error: unknown) => {
-      await store.close();
-      throw error;
-    },
-  );
+  const file = `${configuration.store.file}-restrictions`;
+  const restrictions = await SqliteRestrictionStore.open(file).catch(async (error: unknown) => {
+    await store.close();
+    throw error;
+  });
   const followers = new Followers(() => performance.now());
   const verifier = LogVerifier.start();
   let current = configuration;
   let sighted: Sighted | undefined;
+  let publishing: { stop(): Promise<void> } | undefined;
   try {
+    const { redis } = configuration;
+    if (redis) publishing = await startPublishing({ configuration: redis, store: restrictions, file, followers, log, clock });
     const api = await startApi({
       configuration,
       operators: () => current.operators,
@@ -81,12 +84,14 @@ export async function startControl(configuration: ControlConfiguration, { log, c
       },
       stop: async () => {
         await api.stop();
+        await publishing?.stop();
         await verifier.close();
         await restrictions.close();
         await store.close();
       },
     };
   } catch (error) {
+    await publishing?.stop();
     await verifier.close();
     await restrictions.close();
     await store.close();
@@ -94,7 +99,7 @@ export async function startControl(configuration: ControlConfiguration, { log, c
   }
 }
 
-const FIXED = ['service', 'origin', 'store', 'key', 'maxLogBytes', 'administrators'] as const;
+const FIXED = ['service', 'origin', 'store', 'key', 'maxLogBytes', 'administrators', 'redis'] as const;
 
 /** @throws {ConfigurationError} */
 export async function readDirectoryKey({ key }: ControlConfiguration): Promise<PrivateKey | undefined> {

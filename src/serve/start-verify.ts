@@ -70,7 +70,7 @@ export async function startVerify(
     for (const { did } of configuration.trust.operators) {
       Promise.resolve(resolver.current(did)).catch((err: unknown) => log.warn({ did, err }, 'operator not resolved yet'));
     }
-    const restrictions = await startRestrictions({ configuration, local: localVault?.restrictions, resolution, log });
+    const restrictions = await startRestrictions({ configuration, local: localVault?.restrictions, resolution, log, clock });
     opened.push(restrictions);
     const sightings = await startSightings({ configuration, restrictions, showSightings: localVault?.showSightings, log, clock });
     opened.push(sightings);
@@ -137,6 +137,8 @@ export function assertVerify(configuration: VerifyConfiguration, apis: ReadonlyM
     const problem = findDidProblem(did, configuration.resolution.web);
     if (problem !== undefined) problems.push(`verify.trust.operators: ${problem}`);
   }
+  if (configuration.restrictions.feed === 'redis' && configuration.redis === undefined)
+    problems.push('verify.restrictions.feed: `redis` needs the section `verify.redis`');
   if (problems.length > 0) throw new ConfigurationError(problems);
 }
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { PrivateKey } from '../../src/crypto/private-key.ts';
 import { type FollowedRestrictions, followRestrictions } from '../../src/restrictions/follow-restrictions.ts';
+import { httpsFeed } from '../../src/restrictions/https-feed.ts';
 import { RestrictionSet } from '../../src/restrictions/restriction-set.ts';
 import { type RestrictionStatement, signRestriction } from '../../src/restrictions/sign-restriction.ts';
 import { makeSignerKeys } from '../../src/restrictions/signer-keys.ts';
@@ -60,14 +61,14 @@ async function follow(feed: ScriptedFeed, { keys = resolved, file = 'copy.db' } 
   const missing: number[] = [];
   const clock = { ahead: 0 };
   const authors = [operator];
+  const monotonic = () => performance.now() + clock.ahead;
   const follower = followRestrictions({
-    origin: 'https://vault.example',
-    fetch: (url) => feed.fetch(url),
+    source: httpsFeed({ origin: 'https://vault.example', fetch: (url) => feed.fetch(url), monotonic }),
     store,
     keys,
     authors: () => authors,
     maxStaleSeconds: 5,
-    monotonic: () => performance.now() + clock.ahead,
+    monotonic,
     onState: (state, error) => states.push(error instanceof Error ? `${state}: ${error.message}` : state),
     onMissing: (count) => missing.push(count),
   });

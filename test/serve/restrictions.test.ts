@@ -93,7 +93,7 @@ async function startGateway(name: string): Promise<Gateway> {
     log,
     clock: Date.now,
   });
-  const restrictions = await startRestrictions({ configuration, local: undefined, resolution, log });
+  const restrictions = await startRestrictions({ configuration, local: undefined, resolution, log, clock: Date.now });
   const isRevoked = (jti: string) =>
     'revoked' in restrictions.inForce.find({ operator: { did }, links: [{ agent: 'did:web:a', jti, jkt: 'k', iat: 1 }] });
   return {

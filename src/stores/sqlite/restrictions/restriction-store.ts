@@ -3,7 +3,12 @@
 
 import { once } from 'node:events';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { nextHead } from '../../../restrictions/feed-head.ts';
+import type { FeedPlace, FeedSegment, SegmentRow } from '../../../restrictions/feed-segment.ts';
+import { RefusedFeed } from '../../../restrictions/read-feed.ts';
 import { entryOf } from '../../../restrictions/restrictable-chain.ts';
 import type { RestrictionSet } from '../../../restrictions/restriction-set.ts';
 import type { Appended, FeedPosition, KeptRestriction, RestrictionStore } from '../../../restrictions/restriction-store.ts';
@@ -11,11 +16,14 @@ import { ALWAYS } from '../../../restrictions/revocation-table.ts';
 import { type Restriction, reopenRestriction } from '../../../restrictions/verify-restriction.ts';
 import { StoreError } from '../database.ts';
 import { loadRestrictions } from './load-restrictions.ts';
+import { putInForce } from './put-in-force.ts';
 import { openRestrictionsForReading } from './restriction-database.ts';
-import type { FromRestrictionWriter, RestrictionBatch, RestrictionRow, ToRestrictionWriter } from './restriction-protocol.ts';
+import type { FromRestrictionWriter, RestrictionBatch, ToRestrictionWriter } from './restriction-protocol.ts';
 
 interface Waiting {
   readonly batch: RestrictionBatch;
+  /** It is in force already, under the numbers that it must get now. */
+  readonly ahead: readonly Appended[] | undefined;
   readonly resolve: (appended: readonly Appended[]) => void;
   readonly reject: (error: Error) => void;
 }
@@ -24,6 +32,8 @@ type Listener = (restriction: Restriction, sequence: number) => void;
 
 const LOOK_MILLIS = 100;
 const MOST_AT_ONCE = 500;
+/** Segments under one sync. */
+const MOST_SEGMENTS = 16;
 
 export class SqliteRestrictionStore implements RestrictionStore {
   readonly epoch: string;
@@ -31,10 +41,14 @@ export class SqliteRestrictionStore implements RestrictionStore {
   readonly #database: DatabaseSync;
   readonly #select: Readonly<Record<'read' | 'byId' | 'after' | 'last' | 'head' | 'position' | 'version', StatementSync>>;
   readonly #listeners = new Set<Listener>();
+  readonly #sets = new Set<RestrictionSet>();
   readonly #look: NodeJS.Timeout;
   #gathering: Waiting[] = [];
   #written: Waiting[] = [];
   #told: number;
+  /** The end of what is in force, while some of it is not kept yet. */
+  #ahead: FeedPlace | undefined;
+  #slicing = false;
   #version: unknown;
   #failure: Error | undefined;
 
@@ -76,9 +90,32 @@ export class SqliteRestrictionStore implements RestrictionStore {
   append(restrictions: readonly Restriction[], position?: FeedPosition): Promise<readonly Appended[]> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) return reject(this.#failure);
-      this.#gathering.push({ batch: { rows: restrictions.map(rowOf), position }, resolve, reject });
-      if (this.#gathering.length === 1 && this.#written.length === 0) setImmediate(() => this.#write());
+      const batch = { rows: restrictions.map(rowOf), position };
+      // What was imported before is still being written, and news must not wait for it: what comes from a feed can be had again.
+      if (this.#ahead !== undefined) resolve(this.#appendAhead(restrictions, batch));
+      else this.#enqueue({ batch, ahead: undefined, resolve, reject });
     });
+  }
+
+  async import(segment: FeedSegment, from: FeedPlace, position: FeedPosition): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const { sequence, head } = this.#ahead ?? this.#end();
+    const goesOn = from.sequence === segment.start.sequence && from.head === segment.start.head;
+    const sameNumbers = goesOn && sequence === from.sequence && head === from.head && this.#listeners.size === 0;
+    const batch = { rows: { segment, from, sameNumbers }, position };
+    if (!sameNumbers) {
+      if (this.#ahead !== undefined) throw new RefusedFeed(`it does not go on from ${from.sequence}`);
+      await new Promise<unknown>((resolve, reject) => this.#enqueue({ batch, ahead: undefined, resolve, reject }));
+      return;
+    }
+    try {
+      await putInForce(segment, this.#sets);
+    } catch (cause) {
+      throw new RefusedFeed('a segment of it cannot be read', { cause });
+    }
+    this.#told = segment.end.sequence;
+    this.#ahead = segment.end;
+    this.#enqueue({ batch, ahead: [], resolve: () => {}, reject: () => {} });
   }
 
   lastSequence(): number {
@@ -112,8 +149,9 @@ export class SqliteRestrictionStore implements RestrictionStore {
 
   keepInForce(set: RestrictionSet): () => void {
     this.#tell();
-    loadRestrictions(this.#database, this.#told, set);
-    return this.subscribe((restriction, sequence) => set.add(restriction, sequence));
+    loadRestrictions(this.#database, 0, this.#told, set);
+    this.#sets.add(set);
+    return () => void this.#sets.delete(set);
   }
 
   subscribe(listener: Listener): () => void {
@@ -122,6 +160,8 @@ export class SqliteRestrictionStore implements RestrictionStore {
   }
 
   async close(): Promise<void> {
+    // A copy that is not complete goes on from where it is.
+    this.#gathering = this.#gathering.filter(({ ahead }) => ahead === undefined);
     while (this.#failure === undefined && this.#gathering.length + this.#written.length > 0) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
@@ -136,7 +176,8 @@ export class SqliteRestrictionStore implements RestrictionStore {
 
   #write(): void {
     if (this.#written.length > 0 || this.#gathering.length === 0 || this.#failure !== undefined) return;
-    this.#written = this.#gathering.splice(0, MOST_AT_ONCE);
+    const importing = this.#gathering.some(({ batch }) => 'segment' in batch.rows);
+    this.#written = this.#gathering.splice(0, importing ? MOST_SEGMENTS : MOST_AT_ONCE);
     this.#worker.postMessage({ batches: this.#written.map(({ batch }) => batch) } satisfies ToRestrictionWriter);
   }
 
@@ -148,17 +189,56 @@ export class SqliteRestrictionStore implements RestrictionStore {
     const settled = this.#written;
     this.#written = [];
     if ('written' in message) {
-      // In force before whoever asked for it is told that it is.
-      this.#tell();
-      for (const [index, { resolve }] of settled.entries()) resolve(message.written[index] ?? []);
+      void this.#settle(settled, message.written);
     } else if ('refused' in message) {
-      for (const { reject } of settled) reject(new StoreError(`the restriction was not written: ${message.refused}`));
+      const error = message.lie
+        ? new RefusedFeed(message.refused)
+        : new StoreError(`the restriction was not written: ${message.refused}`);
+      for (const { reject } of settled) reject(error);
+      if (settled.some(({ ahead }) => ahead !== undefined)) this.#fail(error);
     }
     this.#write();
   }
 
+  /** In force before whoever asked for it is told that it is. */
+  async #settle(settled: readonly Waiting[], written: readonly (readonly Appended[])[]): Promise<void> {
+    if (settled.some(({ batch, ahead }) => 'segment' in batch.rows && ahead === undefined)) await this.#tellInSlices();
+    else this.#tell();
+    for (const [index, { ahead, resolve }] of settled.entries()) {
+      const appended = written[index] ?? [];
+      if (ahead !== undefined && !isDeepStrictEqual(ahead, appended))
+        this.#fail(new StoreError('what is in force was kept under other numbers'));
+      resolve(appended);
+    }
+    if (this.#gathering.length + this.#written.length === 0) this.#ahead = undefined;
+  }
+
+  #enqueue(waiting: Waiting): void {
+    this.#gathering.push(waiting);
+    if (this.#gathering.length === 1 && this.#written.length === 0) setImmediate(() => this.#write());
+  }
+
+  #end(): FeedPlace {
+    const sequence = this.lastSequence();
+    return { sequence, head: this.headAt(sequence) ?? '' };
+  }
+
+  #appendAhead(restrictions: readonly Restriction[], batch: RestrictionBatch): readonly Appended[] {
+    const ahead = restrictions.map((restriction): Appended => {
+      const { sequence: before, head } = this.#ahead ?? this.#end();
+      const sequence = before + 1;
+      this.#ahead = { sequence, head: nextHead(head, restriction.compact) };
+      for (const set of this.#sets) set.add(restriction, sequence);
+      for (const listener of this.#listeners) listener(restriction, sequence);
+      this.#told = sequence;
+      return { outcome: 'added', sequence };
+    });
+    this.#enqueue({ batch, ahead, resolve: () => {}, reject: () => {} });
+    return ahead;
+  }
+
   #lookForOthers(): void {
-    if (this.#failure !== undefined) return;
+    if (this.#failure !== undefined || this.#slicing) return;
     const [version] = Object.values(this.#select.version.get() ?? {});
     if (version === this.#version) return;
     this.#version = version;
@@ -172,6 +252,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
         for (const { sequence, compact } of rows) {
           if (sequence !== this.#told + 1) throw new StoreError(`number ${this.#told + 1} is missing`);
           const restriction = reopenRestriction(compact);
+          for (const set of this.#sets) set.add(restriction, sequence);
           for (const listener of this.#listeners) listener(restriction, sequence);
           this.#told = sequence;
         }
@@ -179,6 +260,23 @@ export class SqliteRestrictionStore implements RestrictionStore {
       }
     } catch (error) {
       this.#fail(new StoreError('what was restricted could not be read', { cause: error }));
+    }
+  }
+
+  /** For many at once: from the narrow table, and with requests answered in between. */
+  async #tellInSlices(): Promise<void> {
+    if (this.#listeners.size > 0) return this.#tell();
+    this.#slicing = true;
+    try {
+      for (const last = this.lastSequence(); this.#told < last && this.#failure === undefined; await nextTurn()) {
+        const to = Math.min(this.#told + MOST_AT_ONCE, last);
+        for (const set of this.#sets) loadRestrictions(this.#database, this.#told, to, set);
+        this.#told = to;
+      }
+    } catch (error) {
+      this.#fail(new StoreError('what was restricted could not be read', { cause: error }));
+    } finally {
+      this.#slicing = false;
     }
   }
 
@@ -190,7 +288,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
   }
 }
 
-function rowOf({ id, compact, effect, by, target, before }: Restriction): RestrictionRow {
+function rowOf({ id, compact, effect, by, target, before }: Restriction): SegmentRow {
   const revokes = effect === 'revoke' ? { entry: entryOf(by, target.kind, target.value), before: before ?? ALWAYS } : undefined;
   return { id, compact, revokes };
 }
