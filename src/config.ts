@@ -14,6 +14,7 @@ import { envoyConfiguration } from './envoy/envoy-configuration.ts';
 import { serviceConfiguration } from './ext-authz/grpc-server.ts';
 import { restrictionsConfiguration } from './restrictions/configuration.ts';
 import { signerConfiguration } from './sign/configuration.ts';
+import { redisConfiguration } from './stores/redis/configuration.ts';
 import { storeConfiguration } from './stores/sqlite/configuration.ts';
 import { trustConfiguration } from './trust/operators.ts';
 import { resolutionConfiguration } from './vault/configuration.ts';
@@ -27,26 +28,37 @@ const maxRequestBytes = z
     "largest request body; Envoy's and gRPC's limits both follow from it. Envoy holds that much for each request in flight",
   );
 
-const verify = z.strictObject({
-  service: serviceConfiguration.prefault({ listen: 'unix:run/verify.sock' }).describe('the gRPC service that Envoy asks'),
-  gateway: z.strictObject({
-    names: z.array(z.string().min(1)).min(1).describe("this gateway's names: one of them must be in a capability's `aud`"),
-    authorities: z
-      .array(z.string().min(1))
-      .optional()
-      .describe('hosts, with their port if not the default one, that requests are sent to; `names` by default'),
-  }),
-  trust: trustConfiguration,
-  resolution: resolutionConfiguration.prefault({}).describe('how DID documents are found'),
-  providers: providersConfiguration,
-  signature: signatureConfiguration.prefault({}),
-  chain: chainConfiguration.prefault({}),
-  nonce: nonceConfiguration.prefault({}),
-  restrictions: restrictionsConfiguration.prefault({}).describe('what was revoked or narrowed'),
-  store: storeConfiguration.prefault({}),
-  maxRequestBytes,
-  envoy: envoyConfiguration('0.0.0.0:8443').prefault({}),
-});
+const verify = z
+  .strictObject({
+    service: serviceConfiguration.prefault({ listen: 'unix:run/verify.sock' }).describe('the gRPC service that Envoy asks'),
+    gateway: z.strictObject({
+      names: z.array(z.string().min(1)).min(1).describe("this gateway's names: one of them must be in a capability's `aud`"),
+      authorities: z
+        .array(z.string().min(1))
+        .optional()
+        .describe('hosts, with their port if not the default one, that requests are sent to; `names` by default'),
+    }),
+    trust: trustConfiguration,
+    resolution: resolutionConfiguration.prefault({}).describe('how DID documents are found'),
+    providers: providersConfiguration,
+    signature: signatureConfiguration.prefault({}),
+    chain: chainConfiguration.prefault({}),
+    nonce: nonceConfiguration.prefault({}),
+    restrictions: restrictionsConfiguration.prefault({}).describe('what was revoked or narrowed'),
+    store: storeConfiguration.prefault({}),
+    replicas: z
+      .int()
+      .min(1)
+      .default(1)
+      .describe('gateways that share their agents; more than one need `redis`, so that what one allowed no other allows again'),
+    redis: redisConfiguration.optional().describe('where replicas keep their nonces, each in its place: see docs/redis.md'),
+    maxRequestBytes,
+    envoy: envoyConfiguration('0.0.0.0:8443').prefault({}),
+  })
+  .refine(({ replicas, redis }) => replicas === 1 || redis !== undefined, {
+    path: ['replicas'],
+    message: 'needs `redis`: two replicas that do not share their nonces would each allow the same request',
+  });
 
 const sign = z.strictObject({
   service: serviceConfiguration.prefault({ listen: 'unix:run/sign.sock' }).describe('the gRPC service that Envoy asks'),
