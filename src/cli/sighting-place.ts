@@ -86,7 +86,7 @@ function openStore(store: string): SightingPlace {
     const reopen = (row: Record<string, unknown> | undefined) => row && reopenRestriction(String(row.jws));
     const set = new RestrictionSet({ ...readFacts(sightings), read: (sequence) => reopen(read.get(sequence)) });
     const last = restrictions.prepare('SELECT coalesce(max(sequence), 0) AS last FROM restrictions').get()?.last;
-    loadRestrictions(restrictions, Number(last), set);
+    loadRestrictions(restrictions, 0, Number(last), set);
     const sighted: Sighted = {
       reader: makeSightingReader(sightings),
       find: (chain) => set.find(chain),
