@@ -33,16 +33,19 @@ export async function readSessions(query: SessionsQuery, sighted: Sighted, now: 
   let after = query.after;
   for (let looked = 0; looked < MOST_LOOKED_AT; ) {
     const wanted = limit - items.length + 1;
-    const links = sighted.reader.sessions({ operator, agent, endsAfter: all ? 0 : now, limit: wanted, after });
-    for (const link of links) {
+    const hashes = sighted.reader.sessions({ operator, agent, endsAfter: all ? 0 : now, limit: wanted, after });
+    for (const tokenHash of hashes) {
       if (items.length === limit) return { items, next: after };
+      const link = sighted.reader.find(tokenHash);
+      looked++;
+      // It has gone since.
+      if (link === undefined) continue;
       const judged = judgeAlone(link, sighted, now);
       if (judged !== undefined && (all || isInForce(judged))) items.push(itemOf(judged, sighted.reader, now));
-      after = { exp: link.exp, tokenHash: link.tokenHash };
-      looked++;
+      after = { exp: link.exp, tokenHash };
       await pause();
     }
-    if (links.length < wanted) return { items, next: undefined };
+    if (hashes.length < wanted) return { items, next: undefined };
   }
   return { items, next: after };
 }

@@ -47,7 +47,16 @@ async function gather({ kind, id, operator, live, depth, limit }: TreeWanted, { 
   const matching = reader.matching(kind, id, { operator, endsAfter, limit: limit + 1 });
   let truncated = matching.length > limit;
   let characters = 0;
-  const wanted = matching.slice(0, limit).filter((link) => addWithAncestors(link));
+  const wanted: KeptLink[] = [];
+  for (const tokenHash of matching.slice(0, limit)) {
+    if (isFull() && !found.has(tokenHash)) {
+      truncated = true;
+      continue;
+    }
+    const link = found.get(tokenHash) ?? reader.find(tokenHash);
+    if (link !== undefined && addWithAncestors(link)) wanted.push(link);
+    await pause();
+  }
   const matches = new Set(wanted.map(({ tokenHash }) => tokenHash));
   // By breadth: where not all fit, what is near to what was asked for stays.
   const looked = new Set<string>();
@@ -56,33 +65,29 @@ async function gather({ kind, id, operator, live, depth, limit }: TreeWanted, { 
     for (const { tokenHash, depth: at } of level) {
       if (at >= Math.min(depth, MOST_DEPTH) || looked.has(tokenHash)) continue;
       looked.add(tokenHash);
-      for (const link of reader.below(tokenHash, { endsAfter, limit: limit + 1 })) {
-        if (add(link)) next.push(link);
+      for (const hash of reader.below(tokenHash, { endsAfter, limit: limit + 1 })) {
+        const link = found.get(hash) ?? (isFull() ? undefined : reader.find(hash));
+        if (link !== undefined) next.push(add(link));
+        else if (isFull()) truncated = true;
+        await pause();
       }
-      await pause();
     }
     level = next;
   }
   return { found, matches, truncated };
 
-  function add(link: KeptLink): boolean {
-    if (found.has(link.tokenHash)) return true;
-    characters += JSON.stringify(link.details).length;
-    if (found.size >= limit || characters > MOST_CHARACTERS) {
-      truncated = true;
-      return false;
-    }
+  function isFull(): boolean {
+    return found.size >= limit || characters > MOST_CHARACTERS;
+  }
+
+  function add(link: KeptLink): KeptLink {
+    if (!found.has(link.tokenHash)) characters += JSON.stringify(link.details).length;
     found.set(link.tokenHash, link);
-    return true;
+    return link;
   }
 
   /** All or nothing: what is above it may be a little more than fits. */
   function addWithAncestors(link: KeptLink): boolean {
-    if (found.has(link.tokenHash)) return true;
-    if (found.size >= limit || characters > MOST_CHARACTERS) {
-      truncated = true;
-      return false;
-    }
     const path = [link];
     for (let parent = link.parent; parent !== undefined && !found.has(parent); parent = path.at(-1)?.parent) {
       const above = reader.find(parent);
@@ -90,10 +95,7 @@ async function gather({ kind, id, operator, live, depth, limit }: TreeWanted, { 
       if (above === undefined) return false;
       path.push(above);
     }
-    for (const each of path) {
-      characters += JSON.stringify(each.details).length;
-      found.set(each.tokenHash, each);
-    }
+    for (const each of path) add(each);
     return true;
   }
 }

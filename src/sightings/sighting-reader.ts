@@ -1,4 +1,5 @@
-// What those who look at sightings ask of whoever keeps them. Every answer is bounded, so that none holds up what a gateway decides.
+// What those who look at sightings ask of whoever keeps them. What is asked for by the hundred comes as token hashes: a link may be
+// large, and is then read by itself, so that no answer holds up what a gateway decides.
 
 import type { SeenLink } from './sighting.ts';
 
@@ -31,11 +32,11 @@ export interface SessionsWanted extends LinksWanted {
 export interface SightingReader {
   find(tokenHash: string): KeptLink | undefined;
   /** Links that name something; of an operator, its roots. Those that last longest first. */
-  matching(kind: TreeKind, id: string, wanted: LinksWanted): readonly KeptLink[];
+  matching(kind: TreeKind, id: string, wanted: LinksWanted): readonly string[];
   /** Links directly below one. Those that last longest first. */
-  below(tokenHash: string, wanted: Omit<LinksWanted, 'operator'>): readonly KeptLink[];
+  below(tokenHash: string, wanted: Omit<LinksWanted, 'operator'>): readonly string[];
   /** Links that open a session. Those that last longest first. */
-  sessions(wanted: SessionsWanted): readonly KeptLink[];
+  sessions(wanted: SessionsWanted): readonly string[];
   /** Links with the session of one that opens it and of the same root agent, at most as many as are looked at. */
   countWithin(link: KeptLink, wanted: Omit<LinksWanted, 'operator'>): { readonly tasks: number; readonly delegations: number };
 }

@@ -8,6 +8,7 @@ import { pragma, StoreError, toStoreError } from '../database.ts';
 const SCHEMA_VERSION = 1;
 
 // A link never outlives the one above it: those that expired first, the deepest of them first, can go without leaving orphans.
+// `details` may be long, and stands last, so that the rest of a row is read without it.
 // Each way to look links up has an index that ends in the order of its answers, so that no look reads more rows than it gives.
 const SCHEMA = `
   CREATE TABLE links (
@@ -24,13 +25,13 @@ const SCHEMA = `
     depth INTEGER NOT NULL,
     iat INTEGER NOT NULL,
     exp INTEGER NOT NULL,
-    details TEXT NOT NULL,
     opens_session INTEGER NOT NULL,
     sets_task INTEGER NOT NULL,
     delegates INTEGER NOT NULL,
     first_seen INTEGER NOT NULL,
     last_seen INTEGER NOT NULL,
-    gateway TEXT NOT NULL
+    gateway TEXT NOT NULL,
+    details TEXT NOT NULL
   ) STRICT;
   CREATE INDEX links_below ON links (parent, exp) WHERE parent IS NOT NULL;
   CREATE INDEX links_root ON links (operator, exp) WHERE parent IS NULL;

@@ -13,10 +13,10 @@ const MATCHING: Readonly<Record<TreeKind, string>> = {
 };
 
 export function makeSightingReader(database: DatabaseSync): SightingReader {
-  const all = (sql: string, ...values: SQLInputValue[]) =>
-    statement(sql)
+  const hashes = (sql: string, ...values: SQLInputValue[]) =>
+    statement(`SELECT token_hash FROM links WHERE ${sql} LIMIT ?`)
       .all(...values)
-      .map(linkOf);
+      .map((row) => String(row.token_hash));
   const statements = new Map<string, ReturnType<DatabaseSync['prepare']>>();
   const find = database.prepare('SELECT * FROM links WHERE token_hash = ?');
   return {
@@ -26,23 +26,16 @@ export function makeSightingReader(database: DatabaseSync): SightingReader {
     },
     matching: (kind, id, { operator, endsAfter, limit }) => {
       const [of, values] = operator === undefined ? ['', []] : [' AND operator = ?', [operator]];
-      return all(
-        `SELECT * FROM links WHERE ${MATCHING[kind]}${of} AND exp > ? ORDER BY exp DESC LIMIT ?`,
-        id,
-        ...values,
-        endsAfter,
-        limit,
-      );
+      return hashes(`${MATCHING[kind]}${of} AND exp > ? ORDER BY exp DESC`, id, ...values, endsAfter, limit);
     },
-    below: (tokenHash, { endsAfter, limit }) =>
-      all('SELECT * FROM links WHERE parent = ? AND exp > ? ORDER BY exp DESC LIMIT ?', tokenHash, endsAfter, limit),
+    below: (tokenHash, { endsAfter, limit }) => hashes('parent = ? AND exp > ? ORDER BY exp DESC', tokenHash, endsAfter, limit),
     sessions: ({ operator, agent, endsAfter, after, limit }) => {
       const filters = Object.entries({ operator, agent }).filter((filter): filter is [string, string] => filter[1] !== undefined);
       const conditions = filters.map(([name]) => `${name} = ? AND `).join('');
       // Row values, so that one index gives the place of the cursor and the order.
       const from = after === undefined ? '' : ' AND (exp, token_hash) < (?, ?)';
-      return all(
-        `SELECT * FROM links WHERE ${conditions}opens_session = 1 AND exp > ?${from} ORDER BY exp DESC, token_hash DESC LIMIT ?`,
+      return hashes(
+        `${conditions}opens_session = 1 AND exp > ?${from} ORDER BY exp DESC, token_hash DESC`,
         ...filters.map(([, value]) => value),
         endsAfter,
         ...(after === undefined ? [] : [after.exp, after.tokenHash]),
@@ -52,7 +45,7 @@ export function makeSightingReader(database: DatabaseSync): SightingReader {
     countWithin: ({ operator, rootAgent, sid = '', tokenHash }, { endsAfter, limit }) => {
       const row = statement(
         `SELECT coalesce(sum(sets_task), 0) AS tasks, coalesce(sum(delegates), 0) AS delegations FROM (
-           SELECT * FROM links WHERE operator = ? AND sid = ? AND exp > ? LIMIT ?
+           SELECT sets_task, delegates, root_agent, token_hash FROM links WHERE operator = ? AND sid = ? AND exp > ? LIMIT ?
          ) WHERE root_agent = ? AND token_hash <> ?`,
       ).get(operator, sid, endsAfter, limit, rootAgent, tokenHash);
       return { tasks: Number(row?.tasks ?? 0), delegations: Number(row?.delegations ?? 0) };

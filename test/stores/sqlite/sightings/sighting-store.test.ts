@@ -209,9 +209,9 @@ test('every look is answered by an index', async () => {
     "agent = 'o' AND opens_session = 1 AND exp > 0 ORDER BY exp DESC, token_hash DESC",
   ];
   for (const where of plans) {
-    const plan = database.prepare(`EXPLAIN QUERY PLAN SELECT * FROM links WHERE ${where} LIMIT 10`).all();
+    const plan = database.prepare(`EXPLAIN QUERY PLAN SELECT token_hash FROM links WHERE ${where} LIMIT 10`).all();
     expect(plan.map(({ detail }) => String(detail)).join(), where).toMatch(
-      /^SEARCH links USING INDEX \w+ \([^ ]+( AND [^ ]+)*\)$/,
+      /^SEARCH links USING (?:COVERING )?INDEX \w+ \([^ ]+( AND [^ ]+)*\)$/,
     );
   }
   database.close();
