@@ -65,7 +65,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // A statement and the set of them: what a gateway does with it is the check's.
   restrictions: ['token', 'vault', 'crypto', 'note.ts'],
   // What was seen, and the views of it: judged by the set of restrictions, as requests are.
-  sightings: ['restrictions', 'token'],
+  sightings: ['restrictions', 'token', 'note.ts'],
   checks: ['trust', 'restrictions', 'token', 'vault', 'crypto', 'request.ts', 'outcome.ts', 'note.ts'],
   'decision.ts': ['checks', 'outcome.ts', 'reason.ts'],
   'decide.ts': ['checks', 'decision.ts', 'request.ts'],

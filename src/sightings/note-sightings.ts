@@ -1,5 +1,6 @@
-// When a chain is noted: the first time that it comes, and then once a minute. For a chain that was noted, a look into a map.
+// When a chain is noted: the first time that it comes, and then once a minute. For a chain that was noted, a look at the chain.
 
+import { Note } from '../note.ts';
 import { type SightedChain, type SightingSink, seenLinksOf } from './sighting.ts';
 
 export interface SightingNotesSettings {
@@ -17,7 +18,7 @@ const AGAIN_MILLIS = 60_000;
 
 export function makeSightingNotes({ sink, clock, onError }: SightingNotesSettings): NoteSighting {
   // A chain is one object for as long as the gateway keeps that it verified.
-  const notedAt = new WeakMap<SightedChain, number>();
+  const notedAt = new Note<SightedChain, number>('sighting');
   return (chain, tokens) => {
     const now = clock();
     const before = notedAt.get(chain);
