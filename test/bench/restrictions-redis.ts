@@ -57,7 +57,7 @@ function revocation(jti: string): string {
 
 function write(file: string): void {
   const database = openRestrictions(file);
-  database.exec('PRAGMA synchronous = OFF; BEGIN');
+  database.exec('PRAGMA synchronous = OFF; PRAGMA cache_size = -262144; BEGIN');
   const insert = database.prepare('INSERT INTO restrictions (id, jws, head) VALUES (?, ?, ?)');
   const revoke = database.prepare('INSERT INTO revocations VALUES (?, ?, ?)');
   const [header] = revocation('x').split('.');
