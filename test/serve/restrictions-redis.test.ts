@@ -81,7 +81,7 @@ describe.skipIf(redisVersion === undefined)(`restrictions over Redis${withRedis}
     // Each test leaves a world in which everything is in force and fresh.
     await allFresh();
     const follows = ({ logged }: Gateway) =>
-      !/ALARM|not heard of/.test(logged.filter((line) => /restrictions/.test(line)).at(-1) ?? '');
+      !/ALARM|not heard of/.test(logged.filter((line) => /restrictions/.test(line) && !/has lost/.test(line)).at(-1) ?? '');
     await expect.poll(() => gateways.every(follows), soon).toBe(true);
   });
 
