@@ -52,6 +52,8 @@ export interface World {
   restartGateway(signal: NodeJS.Signals): Promise<void>;
   /** A further sidecar beside another agent; `sign` says at least its key and its capability. */
   addSidecar(name: string, sign: Readonly<Record<string, unknown>>): Promise<LocalPair>;
+  /** A further replica of the gateway, with an Envoy and a store of its own; `verify` is merged over the first one's section. */
+  addGateway(name: string, verify?: Readonly<Record<string, unknown>>): Promise<LocalPair>;
   /** The sidecar's program; `undefined` without one. */
   readonly sidecar: LocalPair | undefined;
   stop(): Promise<void>;
@@ -117,6 +119,22 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       pairs.push(started);
       return started;
     };
+    const addGateway = async (name: string, verify: Readonly<Record<string, unknown>> = {}) => {
+      const its = await freePort();
+      const first = { ...gatewaySection(its, standIn.url, String(operatorDid)), ...options.verify };
+      const section = {
+        ...first,
+        store: { ...first.store, file: `run/${name}.db` },
+        service: { ...first.service, listen: `unix:run/${name}.sock` },
+        envoy: { listen: `127.0.0.1:${its}`, concurrency: 1, directory: `run/${name}-envoy` },
+        ...verify,
+      };
+      const file = join(directory, `${name}.yaml`);
+      await writeFile(file, stringify({ verify: section }));
+      const started = await startPair(file, 'verify', options.onProgress);
+      pairs.push(started);
+      return started;
+    };
     const sidecar = options.sidecar === false ? undefined : await addSidecar('sidecar', options.sign ?? {});
     return {
       directory,
@@ -125,6 +143,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       sidecarUrl: sidecar?.url ?? '',
       sidecar,
       addSidecar,
+      addGateway,
       localSecret,
       operatorDid: String(operatorDid),
       agentDid: String(agentDid),

@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { stringify } from 'yaml';
 import { loadProviders } from '../checks/capability/provider-registry.ts';
 import { ConfigurationError, type LoadedConfiguration, loadConfiguration, type SignConfiguration } from '../config.ts';
+import { readRedisSecrets } from '../serve/redis.ts';
 import { readCa } from '../serve/resolution.ts';
 import { readSecret, SecretError } from '../serve/secret.ts';
 import { startService } from '../serve/serve.ts';
@@ -166,6 +167,8 @@ async function check(options: RunOptions): Promise<void> {
     looks.push(async () => assertVerify(verify, await loadProviders()));
     for (const [name, { credential }] of Object.entries(verify.providers))
       looks.push(() => readSecret(credential, `verify.providers.${name}.credential`, true));
+    const { redis } = verify;
+    if (redis !== undefined) looks.push(() => readRedisSecrets(redis, 'verify.redis'));
     const { trustedCa } = verify.resolution;
     if (trustedCa !== undefined) looks.push(() => readCa(trustedCa));
   }

@@ -54,6 +54,8 @@ export type ServiceConfiguration = z.infer<typeof serviceConfiguration>;
 export interface RunningServer {
   /** As grpc-js bound it: `unix:PATH` or `HOST:PORT` with the actual port. */
   readonly address: string;
+  /** What the health service says until the server stops; checks are answered either way. */
+  setServing(serving: boolean): void;
   /** NOT_SERVING, wait, finish what is in flight, stop. */
   stop(): Promise<void>;
 }
@@ -82,6 +84,10 @@ export async function startGrpcServer(settings: GrpcServerSettings): Promise<Run
   });
   server.addService({ Check: checkMethod() }, { Check: guard(settings) });
   const health = new HealthImplementation({ '': 'SERVING', 'envoy.service.auth.v3.Authorization': 'SERVING' });
+  const say = (status: 'SERVING' | 'NOT_SERVING') => {
+    for (const name of ['', 'envoy.service.auth.v3.Authorization']) health.setStatus(name, status);
+  };
+  let stopping = false;
   health.addToServer(server);
   const socket = configuration.listen.startsWith('unix:') ? configuration.listen.slice(5) : undefined;
   if (socket !== undefined) await clearSocket(socket);
@@ -90,9 +96,12 @@ export async function startGrpcServer(settings: GrpcServerSettings): Promise<Run
   const address = socket === undefined ? configuration.listen.replace(/\d+$/, String(port)) : configuration.listen;
   return {
     address,
+    setServing: (serving) => {
+      if (!stopping) say(serving ? 'SERVING' : 'NOT_SERVING');
+    },
     stop: async () => {
-      health.setStatus('', 'NOT_SERVING');
-      health.setStatus('envoy.service.auth.v3.Authorization', 'NOT_SERVING');
+      stopping = true;
+      say('NOT_SERVING');
       await new Promise((resolve) => setTimeout(resolve, configuration.drainSeconds * 1000));
       await new Promise<void>((resolve) => {
         // A call that never ends, such as a health Watch, must not hold the program up.

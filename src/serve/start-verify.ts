@@ -27,6 +27,7 @@ import { authoritiesOf, providerRoutes, upstreamOf } from './provider-routes.ts'
 import { type LocalVault, startResolution } from './resolution.ts';
 import { startRestrictions } from './restrictions.ts';
 import type { RunningRole } from './running-role.ts';
+import { startSharedNonces } from './shared-nonces.ts';
 
 export interface StartSettings {
   readonly log: Logger;
@@ -46,14 +47,18 @@ export async function startVerify(
   assertVerify(configuration, apis);
   await mkdir(dirname(configuration.store.file), { recursive: true, mode: 0o700 });
   const { maxLifetimeSeconds, clockSkewSeconds } = configuration.signature;
+  const windowMillis = (maxLifetimeSeconds + 2 * clockSkewSeconds) * 1000;
   const store = await EmbeddedStore.open({
     ...configuration.store,
     ...configuration.nonce,
-    windowMillis: (maxLifetimeSeconds + 2 * clockSkewSeconds) * 1000,
+    windowMillis,
     monotonic: () => performance.now(),
   });
   const opened: { stop(): Promise<void> }[] = [{ stop: () => store.close() }];
   try {
+    const { redis } = configuration;
+    const shared = redis && (await startSharedNonces({ configuration: redis, own: store.nonces, windowMillis, clock, log }));
+    if (shared) opened.push(shared);
     const resolution = await startResolution({
       configuration: configuration.resolution,
       seenFile: `${configuration.store.file}-logs`,
@@ -69,7 +74,7 @@ export async function startVerify(
     }
     const restrictions = await startRestrictions({ configuration, local: localVault?.restrictions, resolution, log, clock });
     opened.push(restrictions);
-    const stores = { nonces: store.nonces, restrictions: restrictions.inForce };
+    const stores = { nonces: shared?.store ?? store.nonces, restrictions: restrictions.inForce };
     let current = configuration;
     let checks = checksFor(configuration, apis, stores, resolver, clock);
     const answer = makeVerifyAnswer({
@@ -85,6 +90,7 @@ export async function startVerify(
       refuseStranger: () => encodeDeny(problem('indeterminate', 'The peer is not a gateway of ours.', randomUUID(), clock())),
       maxRequestBytes: configuration.maxRequestBytes,
     });
+    shared?.onFitness((fit) => server.setServing(fit));
     log.info({ role: 'verify', address: server.address, providers: Object.keys(configuration.providers) }, 'serving');
     return {
       role: 'verify',
@@ -143,6 +149,8 @@ const FIXED = [
   'gateway',
   'resolution',
   'restrictions',
+  'replicas',
+  'redis',
 ] as const;
 
 function assertReloadable(current: VerifyConfiguration, next: VerifyConfiguration): void {

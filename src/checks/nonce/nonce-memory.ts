@@ -8,7 +8,7 @@ import type { NonceStore, NonceUse, NonceVerdict } from './check-nonce.ts';
 
 const BUCKET_MILLIS = 1000;
 /** Profile section 4: a Check repeated within this time gets the same answer. */
-const REPEAT_MILLIS = 2000;
+export const REPEAT_MILLIS = 2000;
 
 interface Bucket {
   readonly closesAt: number;
@@ -62,6 +62,17 @@ export class NonceMemory implements NonceStore {
   }
 
   consume(use: NonceUse): NonceVerdict {
+    const known = this.look(use);
+    if (known !== undefined) return known;
+    const { entry, jkt, retainUntil, streamId, signature, decisionId } = use;
+    const now = this.#settings.monotonic();
+    this.#add(entry, jkt, retainUntil, now);
+    this.#recent.set(entry, { streamId, signature, decisionId, at: now });
+    return 'first';
+  }
+
+  /** The verdict if it is any but `first`; nothing is taken. */
+  look(use: NonceUse): Exclude<NonceVerdict, 'first'> | undefined {
     const now = this.#settings.monotonic();
     this.#forget(now);
     if (use.retainUntil <= this.#forgottenThrough || use.created < this.#settings.bornAt) return 'forgotten';
@@ -76,10 +87,7 @@ export class NonceMemory implements NonceStore {
         use.streamId !== '';
       return repeated ? { repeated: first.decisionId } : 'replayed';
     }
-    if ((this.#perKey.get(use.jkt) ?? 0) >= this.#settings.perKeyLimit) return 'quota';
-    this.#add(entry, use.jkt, use.retainUntil, now);
-    this.#recent.set(entry, { streamId: use.streamId, signature: use.signature, decisionId: use.decisionId, at: now });
-    return 'first';
+    return (this.#perKey.get(use.jkt) ?? 0) >= this.#settings.perKeyLimit ? 'quota' : undefined;
   }
 
   #add(entry: string, jkt: string, retainUntil: number, now: number): void {

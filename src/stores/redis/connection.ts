@@ -82,15 +82,21 @@ export class RedisConnection {
     if (this.#inFlight >= MOST_IN_FLIGHT) throw new RedisError('Redis does not keep up');
     this.#inFlight++;
     let timer: NodeJS.Timeout | undefined;
+    let isAnswered = false;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        this.#suspect();
-        reject(new RedisError(`Redis did not answer within ${timeoutMillis} ms`));
+        // An answer that came while this program was busy is read first: timers come before sockets.
+        setImmediate(() => {
+          if (isAnswered) return;
+          this.#suspect();
+          reject(new RedisError(`Redis did not answer within ${timeoutMillis} ms`));
+        });
       }, timeoutMillis);
     });
     try {
       return await Promise.race([command(this.#client), late]);
     } finally {
+      isAnswered = true;
       clearTimeout(timer);
       this.#inFlight--;
     }

@@ -2,13 +2,13 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { freePort } from '../../../examples/quickstart/free-port.ts';
-import { makeCertificates } from '../../envoy/certificates.ts';
+import { type Certificates, makeCertificates } from '../../envoy/certificates.ts';
 
 /** Of `redis-server` on the PATH; without one, what needs it is skipped and says so. */
 export const redisVersion = ((): string | undefined => {
@@ -23,7 +23,7 @@ export const withRedis = redisVersion === undefined ? ' (skipped: no redis-serve
 
 export const FLEET_SECRET = 'a secret of the fleet, known to no Redis';
 const PASSWORD = 'password-of-the-gateways';
-const ADMIN_PASSWORD = 'password-of-the-test';
+export const ADMIN_PASSWORD = 'password-of-the-test';
 const READY_MILLIS = 10_000;
 
 export interface RedisOptions {
@@ -31,11 +31,14 @@ export interface RedisOptions {
   readonly lines?: readonly string[];
   /** Instead of the user of docs/redis.md, and of nobody else. */
   readonly users?: readonly string[];
+  /** Of another one of the same test; its own by default. */
+  readonly certificates?: Certificates;
 }
 
 export interface TestRedis {
   readonly port: number;
   readonly directory: string;
+  readonly certificates: Certificates;
   /** The `redis` section of a gateway. */
   readonly section: Record<string, unknown>;
   /** May everything. */
@@ -56,10 +59,10 @@ export function documentedRule(): string {
   return rule;
 }
 
-export async function startRedis({ lines = [], users }: RedisOptions = {}): Promise<TestRedis> {
+export async function startRedis({ lines = [], users, ...options }: RedisOptions = {}): Promise<TestRedis> {
   const directory = await mkdtemp(join(tmpdir(), 'hb-redis-'));
   await chmod(directory, 0o700);
-  const certificates = await makeCertificates(directory);
+  const certificates = options.certificates ?? (await makeCertificates(directory));
   const port = await freePort();
   await writeFile(
     join(directory, 'users.acl'),
@@ -75,13 +78,7 @@ export async function startRedis({ lines = [], users }: RedisOptions = {}): Prom
   await writeFile(
     join(directory, 'redis.conf'),
     [
-      'bind 127.0.0.1',
-      'port 0',
-      `tls-port ${port}`,
-      `tls-cert-file ${certificates.server.certificateFile}`,
-      `tls-key-file ${certificates.server.keyFile}`,
-      `tls-ca-cert-file ${certificates.trustedCaFile}`,
-      'tls-auth-clients no',
+      ...tlsLines(port, certificates),
       `aclfile ${join(directory, 'users.acl')}`,
       `dir ${directory}`,
       'save ""',
@@ -89,7 +86,6 @@ export async function startRedis({ lines = [], users }: RedisOptions = {}): Prom
       '',
     ].join('\n'),
   );
-  await mkdir(directory, { recursive: true });
   const section = {
     url: `rediss://localhost:${port}`,
     username: 'hermesbridge',
@@ -116,6 +112,7 @@ export async function startRedis({ lines = [], users }: RedisOptions = {}): Prom
   return {
     port,
     directory,
+    certificates,
     section,
     admin,
     get pid() {
@@ -132,6 +129,18 @@ export async function startRedis({ lines = [], users }: RedisOptions = {}): Prom
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+export function tlsLines(port: number, { server, trustedCaFile }: Certificates): string[] {
+  return [
+    'bind 127.0.0.1',
+    'port 0',
+    `tls-port ${port}`,
+    `tls-cert-file ${server.certificateFile}`,
+    `tls-key-file ${server.keyFile}`,
+    `tls-ca-cert-file ${trustedCaFile}`,
+    'tls-auth-clients no',
+  ];
 }
 
 export async function run(directory: string, file = 'redis.conf', ...more: string[]): Promise<ChildProcess> {
