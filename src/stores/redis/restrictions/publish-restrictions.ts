@@ -24,7 +24,7 @@ export interface PublishRestrictionsSettings {
   };
   /** `other`: a second vault speaks in this Redis. Told once for each change. */
   readonly onState: (state: 'publishing' | 'interrupted' | 'other', error?: unknown) => void;
-  /** New gateways have to wait, or cannot catch up; it is tried again. */
+  /** New gateways have to wait, or cannot catch up; it is tried again. Told once for each change. */
   readonly onSnapshotError: (error: unknown) => void;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
@@ -71,6 +71,7 @@ export async function publishRestrictions(settings: PublishRestrictionsSettings)
     state = now;
   };
   let lost = true;
+  let isSnapshotLate = false;
   const publish = async () => {
     while (!ended.signal.aborted) {
       news = false;
@@ -103,8 +104,10 @@ export async function publishRestrictions(settings: PublishRestrictionsSettings)
       lost = false;
       try {
         await snapshot.update(() => ended.signal.aborted);
+        isSnapshotLate = false;
       } catch (error) {
-        if (!ended.signal.aborted) onSnapshotError(error);
+        if (!isSnapshotLate && !ended.signal.aborted) onSnapshotError(error);
+        isSnapshotLate = true;
         lost = true;
         await pause(SNAPSHOT_RETRY_MILLIS);
       }
