@@ -63,6 +63,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   trust: ['token', 'vault', 'crypto'],
   // A statement and the set of them: what a gateway does with it is the check's.
   restrictions: ['token', 'vault', 'crypto'],
+  // What others are told of restrictions, and what they tell that becomes some.
+  events: ['restrictions', 'vault', 'crypto'],
   checks: ['trust', 'restrictions', 'token', 'vault', 'crypto', 'request.ts', 'outcome.ts'],
   'decision.ts': ['checks', 'outcome.ts', 'reason.ts'],
   'decide.ts': ['checks', 'decision.ts', 'request.ts'],
@@ -72,9 +74,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // The operator's own keys and its client of a vault: what it publishes is what every verifier reads.
   operator: ['restrictions', 'token', 'vault', 'crypto'],
   // Stores implement the interfaces that checks declare.
-  stores: ['checks', 'restrictions', 'vault'],
+  stores: ['checks', 'events', 'restrictions', 'vault'],
   // The vault's API, which reads signatures as the gateway does.
-  control: ['checks', 'restrictions', 'trust', 'token', 'vault', 'crypto', 'request.ts'],
+  control: ['checks', 'events', 'restrictions', 'trust', 'token', 'vault', 'crypto', 'request.ts'],
   'ext-authz': ['audit', 'checks', 'decide.ts', 'decision.ts', 'outcome.ts', 'reason.ts', 'request.ts', 'sign'],
   envoy: [],
 };

@@ -40,6 +40,8 @@ export interface OperationDescription {
   readonly parameters: z.ZodObject;
   readonly query: z.ZodObject;
   readonly body?: z.ZodType;
+  /** `application/json` by default. */
+  readonly bodyMediaType?: string;
   /** What is posted carries a signature of its own, so that the request need not be signed. */
   readonly authenticatesItself?: boolean;
   /** By status. */

@@ -1,6 +1,7 @@
 // What the control API takes and gives, each schema closed. The OpenAPI document is generated from these same objects.
 
 import { z } from 'zod';
+import { EVENT_COMPONENTS } from './event-schemas.ts';
 import { RESTRICTION_COMPONENTS } from './restriction-schemas.ts';
 
 const did = z
@@ -128,6 +129,7 @@ export const COMPONENTS = {
   Problem: problem,
   OpenApi: openapi,
   ...RESTRICTION_COMPONENTS,
+  ...EVENT_COMPONENTS,
 } as const;
 
 export const noParameters = z.strictObject({});

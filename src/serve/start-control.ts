@@ -12,6 +12,7 @@ import { SqliteRestrictionStore } from '../stores/sqlite/restrictions/restrictio
 import { SqliteVaultStore } from '../stores/sqlite/vault/vault-store.ts';
 import { selfDescribingResolver } from '../vault/resolver.ts';
 import { LogVerifier } from '../vault/webvh/log-verifier.ts';
+import { startEvents } from './events.ts';
 import type { LocalVault } from './resolution.ts';
 import type { RunningRole } from './running-role.ts';
 import { readSecret, SecretError } from './secret.ts';
@@ -24,7 +25,7 @@ export interface RunningVault extends RunningRole {
 
 /** @throws {ConfigurationError}, {StoreError} or the error of the address: nothing is left running then. */
 export async function startControl(configuration: ControlConfiguration, { log, clock }: StartSettings): Promise<RunningVault> {
-  const directoryKey = await readDirectoryKey(configuration);
+  const key = await readDirectoryKey(configuration);
   await mkdir(dirname(configuration.store.file), { recursive: true, mode: 0o700 });
   const store = await SqliteVaultStore.open({ file: configuration.store.file, clock });
   const restrictions = await SqliteRestrictionStore.open(`${configuration.store.file}-restrictions`).catch(
@@ -33,14 +34,28 @@ export async function startControl(configuration: ControlConfiguration, { log, c
       throw error;
     },
   );
-  const followers = new Followers(() => performance.now());
-  const verifier = LogVerifier.start();
   let current = configuration;
+  const followers = new Followers(() => performance.now());
+  const events = await startEvents({
+    configuration,
+    operators: () => current.operators,
+    key,
+    vault: store,
+    restrictions,
+    clock,
+    log,
+  }).catch(async (error: unknown) => {
+    await restrictions.close();
+    await store.close();
+    throw error;
+  });
+  const verifier = LogVerifier.start();
   try {
     const api = await startApi({
       configuration,
       operators: () => current.operators,
-      key: directoryKey,
+      key,
+      events: events.api,
       store,
       restrictions: {
         store: restrictions,
@@ -63,7 +78,8 @@ export async function startControl(configuration: ControlConfiguration, { log, c
           origin: configuration.origin,
           store: restrictions,
           followers,
-          administrators: configuration.administrators,
+          // What transmitters had revoked counts without being asked for.
+          administrators: [...configuration.administrators, ...events.authors],
         },
       },
       reload: async (next) => {
@@ -75,12 +91,14 @@ export async function startControl(configuration: ControlConfiguration, { log, c
       },
       stop: async () => {
         await api.stop();
+        events.stop();
         await verifier.close();
         await restrictions.close();
         await store.close();
       },
     };
   } catch (error) {
+    events.stop();
     await verifier.close();
     await restrictions.close();
     await store.close();
@@ -88,7 +106,7 @@ export async function startControl(configuration: ControlConfiguration, { log, c
   }
 }
 
-const FIXED = ['service', 'origin', 'store', 'key', 'maxLogBytes', 'administrators'] as const;
+const FIXED = ['service', 'origin', 'store', 'key', 'maxLogBytes', 'administrators', 'events'] as const;
 
 /** @throws {ConfigurationError} */
 export async function readDirectoryKey({ key }: ControlConfiguration): Promise<PrivateKey | undefined> {
