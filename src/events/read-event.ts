@@ -60,7 +60,7 @@ const claimsSchema = z.object({
   jti: z.string().min(1).max(1000),
   iat: z.number().min(0),
   exp: z.number().optional(),
-  sub_id: z.unknown(),
+  sub_id: z.unknown().optional(),
   events: z.record(z.string(), z.record(z.string(), z.unknown())),
 });
 

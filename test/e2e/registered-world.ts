@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,13 +12,15 @@ import { freePort } from '../../examples/quickstart/free-port.ts';
 import { type LlmStandIn, startLlmStandIn } from '../../examples/quickstart/llm-stand-in.ts';
 import { readRecords } from '../../src/cli/records.ts';
 import { hbJson } from '../cli/run-cli.ts';
-import { makeCertificates } from '../envoy/certificates.ts';
+import { type Certificates, makeCertificates } from '../envoy/certificates.ts';
 
 export interface RegisteredWorld {
   readonly directory: string;
   readonly standIn: LlmStandIn;
   readonly sidecarUrl: string;
   readonly vaultOrigin: string;
+  /** PEM of the CA that the vault is verified against. */
+  readonly trustedCa: string;
   readonly operatorDid: string;
   readonly agentDid: string;
   /** A command of the operator's, with its home and the way to the vault. @throws when it fails */
@@ -36,7 +38,10 @@ const LOCAL_SECRET = 'local-secret-of-this-machine';
 const PROVIDER_KEY = 'sk-stand-in-0123456789';
 const READY_MILLIS = 120_000;
 
-export async function startRegisteredWorld(): Promise<RegisteredWorld> {
+/** @param control more of the section `control`, beside files of the directory */
+export async function startRegisteredWorld(
+  control: (directory: string, certificates: Certificates) => object | Promise<object> = () => ({}),
+): Promise<RegisteredWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'hb-registered-'));
   const standIn = await startLlmStandIn({ requireKey: PROVIDER_KEY, pauseMs: 0 });
   const pairs: Pair[] = [];
@@ -46,7 +51,8 @@ export async function startRegisteredWorld(): Promise<RegisteredWorld> {
     await rm(directory, { recursive: true, force: true });
   };
   try {
-    const { trustedCaFile, server } = await makeCertificates(directory);
+    const certificates = await makeCertificates(directory);
+    const { trustedCaFile, server } = certificates;
     const [vaultPort, gatewayPort] = [await freePort(), await freePort()];
     const vaultOrigin = `https://${HOST}:${vaultPort}`;
     const home = join(directory, 'operator');
@@ -68,6 +74,7 @@ export async function startRegisteredWorld(): Promise<RegisteredWorld> {
         },
         origin: vaultOrigin,
         operators: [operatorDid],
+        ...(await control(directory, certificates)),
       },
       verify: {
         gateway: { names: ['gateway.local'], authorities: [`127.0.0.1:${gatewayPort}`] },
@@ -100,6 +107,7 @@ export async function startRegisteredWorld(): Promise<RegisteredWorld> {
       standIn,
       sidecarUrl,
       vaultOrigin,
+      trustedCa: await readFile(trustedCaFile, 'utf8'),
       operatorDid: String(operatorDid),
       agentDid: String(registered.did),
       operator,
