@@ -93,7 +93,8 @@ function pushOperation(accept: AcceptEventSettings, log: Logger): Operation {
         return { status: 202 };
       } catch (error) {
         if (!(error instanceof EventRefused)) throw toProblem(error);
-        log.warn({ err: error.err, why: error.message }, 'security event refused');
+        // Anyone can have one refused: no reason to wake anybody.
+        log.info({ err: error.err, why: error.message }, 'security event refused');
         return {
           status: 400,
           headers: { 'content-language': 'en' },
@@ -116,6 +117,6 @@ function toProblem(error: unknown): Problem {
     return new Problem('too-many-requests', 'More events than this transmitter may send.', { headers });
   }
   if (error instanceof UnavailableKeys)
-    return new Problem('unavailable', 'The keys of the issuer cannot be had now: send it again.', { cause: error });
+    return new Problem('unavailable', 'The keys of the issuer cannot be had now: send it again.', { cause: error.cause });
   return new Problem('unavailable', 'The event could not be kept: send it again.', { cause: error });
 }

@@ -24,7 +24,7 @@ export type SimpleSubject = { readonly format: Format } & Readonly<Record<string
 
 /** Of the configuration: exactly the members of its format. */
 export const configuredSubject = z
-  .object({ format: z.enum(FORMAT_NAMES) })
+  .object({ format: z.enum(FORMAT_NAMES).describe('what kind of name it is, and so which members it has') })
   .catchall(text)
   .superRefine((subject, { addIssue }) => {
     const members = ['format', ...FORMATS[subject.format]];

@@ -74,7 +74,7 @@ export class EventReceiver {
         issuer,
         audience,
         maxTokenAge: 60,
-        requiredClaims: ['jti', 'iat', 'events', 'sub_id', 'txn'],
+        requiredClaims: ['jti', 'iat', 'events', 'sub_id'],
       });
       const received = {
         header: { ...protectedHeader },

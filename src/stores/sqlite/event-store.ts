@@ -27,7 +27,8 @@ export class SqliteEventStore implements DeliveryPositions {
       const one = (sql: string) => Object.values(database?.prepare(sql).get() ?? {})[0];
       const version = one('PRAGMA user_version');
       const fresh = version === 0 && one('SELECT count(*) FROM sqlite_master') === 0;
-      if (version !== SCHEMA_VERSION && !fresh)
+      const tables = one("SELECT count(*) FROM sqlite_master WHERE name IN ('positions', 'authors')");
+      if (!fresh && (version !== SCHEMA_VERSION || tables !== 2))
         throw new StoreError(`store ${file}: made by another program or version (schema ${version})`);
       database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
       if (fresh) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`);
