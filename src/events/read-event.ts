@@ -96,7 +96,9 @@ export async function readEvent<Source extends EventSource>(
 
 function parse(compact: string): [JWSHeaderParameters, z.infer<typeof claimsSchema>] {
   const parts = compact.split('.');
-  if (parts.length !== 3) throw new EventRefused('invalid_request', 'The body is no compact JWS.');
+  // One token has one spelling: some decoders take more.
+  if (parts.length !== 3 || parts.some((part) => !decodeBase64url(part)?.length))
+    throw new EventRefused('invalid_request', 'The body is no compact JWS.');
   const header = parsePart(parts[0]) as JWSHeaderParameters;
   // RFC 8725 section 3.11: a token of another kind by the same issuer is no event.
   if (String(header.typ).toLowerCase() !== EVENT_TYPE)

@@ -1,6 +1,9 @@
 // Security events as the vault starts with them: what its keys have revoked stays revoked, whatever becomes of its configuration.
 
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -9,6 +12,7 @@ import { controlConfiguration } from '../../src/control/configuration.ts';
 import { exportPrivateJwk } from '../../src/crypto/private-key.ts';
 import { type RunningVault, startControl } from '../../src/serve/start-control.ts';
 import { didKeyOf } from '../../src/vault/did-key.ts';
+import { makeCertificates } from '../envoy/certificates.ts';
 import { IdentityProvider } from '../events/identity-provider.ts';
 import { keyOf } from '../keys.ts';
 
@@ -62,6 +66,39 @@ test.each<[string, object, string]>([
 ])('%s that cannot be used is told of at the start, and the store is free again', async (_, events, message) => {
   await expect(start('one', events)).rejects.toThrow(message);
   await (await start('one', undefined)).stop();
+});
+
+test('keys are fetched over HTTPS from where the configuration says, when they are needed', async () => {
+  const { trustedCaFile, server } = await makeCertificates(directory);
+  let served = idp.jwks;
+  let asked = 0;
+  const tls = { cert: readFileSync(server.certificateFile), key: readFileSync(server.keyFile) };
+  const host = createServer(tls, (_request, response) => {
+    asked++;
+    response.setHeader('content-type', 'application/json');
+    response.end(served);
+  });
+  await once(host.listen(0, '127.0.0.1'), 'listening');
+  const { port } = host.address() as AddressInfo;
+  const url = `https://localhost:${port}/jwks`;
+  const vault = await start('one', {
+    transmitters: [{ ...transmitter, jwks: { url } }],
+    allowedAddresses: ['127.0.0.0/8'],
+    trustedCa: trustedCaFile,
+  });
+  const push = async (from: IdentityProvider) => {
+    const body = await from.event({ subject: { format: 'did', url: 'did:web:agent.test' }, claims: { aud: 'vault' } });
+    const headers = { 'content-type': 'application/secevent+jwt' };
+    return (await fetch(`http://${vault.address}/v1/events`, { method: 'POST', headers, body })).status;
+  };
+  expect(asked).toBe(0);
+  expect([await push(idp), await push(idp), asked]).toEqual([202, 202, 1]);
+  const next = await new IdentityProvider(idp.issuer).start('key-2');
+  served = next.jwks;
+  // Half a minute after the last time, which this test does not wait for: until then to be sent again.
+  expect([await push(next), asked]).toEqual([503, 1]);
+  await vault.stop();
+  host.close();
 });
 
 test('a reload does not change who is told and who tells', async () => {
