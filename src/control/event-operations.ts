@@ -107,7 +107,8 @@ function pushOperation(accept: AcceptEventSettings, log: Logger): Operation {
 
 function tell({ unknownSubject, revoked, ...event }: AcceptedEvent, log: Logger): void {
   if (revoked.length > 0) log.warn({ ...event, revoked }, 'security event accepted: revoked');
-  else if (unknownSubject) log.warn(event, 'security event accepted without effect: its subject is nobody who is known here');
+  // The usual case of a transmitter that tells of all its accounts.
+  else if (unknownSubject) log.info(event, 'security event accepted without effect: its subject is nobody who is known here');
   else log.info(event, 'security event accepted: it only informs');
 }
 

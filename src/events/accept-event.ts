@@ -44,7 +44,7 @@ export async function acceptEvent(
   const revoked = new Map(effects.flatMap((effect) => effect.revoked).map((one) => [author.idOf(one), one]));
   const added = [...revoked].filter(([id]) => !isKept(id, store, author));
   // One that changes nothing is not held against its transmitter: whoever has got hold of it could use it up.
-  if (added.length > 0 || revoked.size === 0) event.source.rate.take();
+  if (added.length > 0 || revoked.size === 0) event.source.rate.take(added.length > 0);
   const at = Math.floor(clock() / 1000);
   const reason = reasonOf(event);
   const restrictions = await Promise.all(added.map(([, one]) => author.revoke(one, at, reason)));

@@ -47,7 +47,12 @@ const transmitter = z.strictObject({
     .refine((rows) => new Set(rows.map(({ subject }) => subjectName(subject))).size === rows.length, 'names a subject twice')
     .describe('what its names for agents and operators stand for; a subject of format `did` needs no entry'),
   maxAgeSeconds: z.int().min(60).max(604_800).default(3600).describe('oldest event that is accepted'),
-  eventsPerMinute: z.int().min(1).max(100_000).default(600).describe('more than that are answered with 429'),
+  eventsPerMinute: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(600)
+    .describe('more than that are answered with 429; those without effect are counted by themselves'),
 });
 
 const unique = <T>(name: (item: T) => string) =>

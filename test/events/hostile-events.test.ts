@@ -60,6 +60,7 @@ const outcome = async (event: string, by = accept): Promise<'accepted' | 'refuse
 };
 
 const text = fc.oneof(
+  { weight: 3, arbitrary: fc.constant(OWN) },
   fc.string({ unit: 'binary' }),
   fc.constantFrom(
     'did:web:a.test',
