@@ -97,7 +97,7 @@ function typeOf(schema: Schema): string {
 function objectType(schema: Schema): string {
   if (typeof schema.additionalProperties === 'object') return `map of names to ${typeOf(schema.additionalProperties)}`;
   const [[name] = [], ...others] = Object.entries(schema.properties ?? {});
-  return others.length === 0 && (name === 'file' || name === 'environment') ? `\`{${name}: …}\`` : 'section';
+  return others.length === 0 && (name === 'file' || name === 'environment' || name === 'url') ? `\`{${name}: …}\`` : 'section';
 }
 
 function range({ minimum, maximum }: Schema): string {

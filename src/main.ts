@@ -7,6 +7,7 @@ import { addAgentCommands } from './cli/agent.ts';
 import { addCapabilityCommands } from './cli/capability.ts';
 import { addDelegateCommand } from './cli/delegate.ts';
 import { addDidCommands } from './cli/did.ts';
+import { addEventCommands } from './cli/events.ts';
 import { addKeyCommands } from './cli/keys.ts';
 import { addOperatorCommands } from './cli/operator.ts';
 import { EXIT, fail } from './cli/output.ts';
@@ -41,6 +42,7 @@ addTreeCommand(program);
 addRequestCommands(program);
 addRecordCommands(program);
 addVaultCommands(program);
+addEventCommands(program);
 
 surviveUncaught();
 try {

@@ -64,6 +64,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   trust: ['token', 'vault', 'crypto'],
   // A statement and the set of them: what a gateway does with it is the check's.
   restrictions: ['token', 'vault', 'crypto', 'note.ts'],
+  // What others are told of restrictions, and what they tell that becomes some.
+  events: ['restrictions', 'vault', 'crypto'],
   // What was seen, and the views of it: judged by the set of restrictions, as requests are.
   sightings: ['restrictions', 'token', 'note.ts'],
   checks: ['trust', 'restrictions', 'token', 'vault', 'crypto', 'request.ts', 'outcome.ts', 'note.ts'],
@@ -77,9 +79,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // The operator's own keys and its client of a vault: what it publishes is what every verifier reads.
   operator: ['restrictions', 'sightings', 'token', 'vault', 'crypto'],
   // Stores implement the interfaces that checks declare.
-  stores: ['checks', 'restrictions', 'sightings', 'vault'],
+  stores: ['checks', 'restrictions', 'sightings', 'vault', 'events'],
   // The vault's API, which reads signatures as the gateway does.
-  control: ['checks', 'restrictions', 'trust', 'token', 'vault', 'crypto', 'request.ts', 'sightings'],
+  control: ['checks', 'restrictions', 'trust', 'token', 'vault', 'crypto', 'request.ts', 'sightings', 'events'],
+  'ext-authz': ['audit', 'checks', 'decide.ts', 'decision.ts', 'outcome.ts', 'reason.ts', 'request.ts', 'sign'],
   'ext-authz': [
     'audit',
     'checks',

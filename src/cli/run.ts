@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { stringify } from 'yaml';
 import { loadProviders } from '../checks/capability/provider-registry.ts';
 import { ConfigurationError, type LoadedConfiguration, loadConfiguration, type SignConfiguration } from '../config.ts';
+import { readEventParties } from '../serve/event-parties.ts';
 import { readRedisSecrets } from '../serve/redis.ts';
 import { readCa } from '../serve/resolution.ts';
 import { readSecret, SecretError } from '../serve/secret.ts';
@@ -178,7 +179,9 @@ async function check(options: RunOptions): Promise<void> {
       () => readSecret(sign.localSecret, 'sign.localSecret'),
     );
   if (control) {
+    const { events } = control;
     looks.push(() => readDirectoryKey(control));
+    if (events) looks.push(() => readEventParties(events, () => undefined));
     for (const [name, path] of Object.entries(control.service.tls ?? {}))
       looks.push(() => readSecret({ file: path }, `control.service.tls.${name}`, name === 'certificate'));
   }

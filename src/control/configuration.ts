@@ -1,10 +1,11 @@
 // The section of the role `control`: where the vault serves, as whom, and who may write.
 
 import { z } from 'zod';
+import { eventsConfiguration } from '../events/configuration.ts';
 
 const LOOPBACK = /^(?:unix:.+|localhost:\d{1,5}|127\.\d+\.\d+\.\d+:\d{1,5}|\[::1\]:\d{1,5})$/;
 
-export const controlConfiguration = z.strictObject({
+const control = z.strictObject({
   service: z
     .strictObject({
       listen: z
@@ -70,7 +71,15 @@ export const controlConfiguration = z.strictObject({
     .union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ environment: z.string().min(1) })])
     .optional()
     .describe(
-      'the Ed25519 key that signs the directory of keys, JWK or PEM: {file: PATH} with mode 0600, or {environment: NAME}',
+      'the Ed25519 key that signs the directory of keys and security events, JWK or PEM: {file: PATH} with mode 0600, or {environment: NAME}',
     ),
+  events: eventsConfiguration
+    .optional()
+    .describe('security events (CAEP, RISC): told of restrictions, and taken as revocations; needs `key`'),
+});
+
+export const controlConfiguration = control.refine(({ events, key }) => events === undefined || key !== undefined, {
+  path: ['events'],
+  message: 'needs control.key, which signs what is told and what becomes of events',
 });
 export type ControlConfiguration = z.infer<typeof controlConfiguration>;

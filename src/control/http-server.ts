@@ -54,7 +54,8 @@ export function makeHttpServer({ operations, tls, maxConnections, log }: HttpSer
   app.server.maxConnections = maxConnections;
   app.removeAllContentTypeParsers();
   // The bytes as received are what was signed.
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  for (const mediaType of new Set(['application/json', ...operations.flatMap(({ bodyMediaType }) => bodyMediaType ?? [])]))
+    app.addContentTypeParser(mediaType, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.addHook('onRequest', async (request) => {
     if (request.is404) throw new Problem('not-found', 'There is no such path: /v1/openapi.json lists those there are.');
   });
@@ -89,6 +90,7 @@ async function answer(operation: Operation, request: FastifyRequest, reply: Fast
   const { raw, body } = request;
   const params = request.params as Record<string, string>;
   if (Object.values(params).includes('')) throw new Problem('not-found', 'There is no such path.');
+  assertMediaType(operation, request);
   const inbound = inboundRequest(raw, Buffer.isBuffer(body) ? body : NO_BODY);
   const gone = new AbortController();
   reply.raw.once('close', () => gone.abort());
@@ -100,6 +102,13 @@ async function answer(operation: Operation, request: FastifyRequest, reply: Fast
     gone: gone.signal,
   };
   return send(operation, await operation.answer(call as never), reply);
+}
+
+/** One that another operation takes was read, and is not this one's all the same. */
+function assertMediaType({ body, bodyMediaType = 'application/json' }: Operation, { headers }: FastifyRequest): void {
+  const sent = headers['content-type']?.split(';')[0]?.trim().toLowerCase();
+  if (body !== undefined && sent !== undefined && sent !== bodyMediaType)
+    throw new Problem('unsupported-media-type', `Send ${bodyMediaType}.`);
 }
 
 function send(
@@ -137,7 +146,7 @@ function badParameters(errors: { field: string; detail: string }[]): Problem {
 
 const FASTIFY_ERRORS: ReadonlyMap<string, readonly [ProblemCode, string]> = new Map([
   ['FST_ERR_CTP_BODY_TOO_LARGE', ['content-too-large', `A body has at most ${BODY_BYTES} bytes.`]],
-  ['FST_ERR_CTP_INVALID_MEDIA_TYPE', ['unsupported-media-type', 'Send application/json.']],
+  ['FST_ERR_CTP_INVALID_MEDIA_TYPE', ['unsupported-media-type', 'The OpenAPI document says which one.']],
   ['FST_ERR_CTP_INVALID_CONTENT_LENGTH', ['malformed-request', 'The body is not as long as Content-Length says.']],
 ]);
 

@@ -48,7 +48,8 @@ export function describeOperations(operations: readonly Operation[], origin: str
 }
 
 function describe(operation: Operation): Json {
-  const { id, summary, description, parameters, query, body, authenticatesItself, responses, problems } = operation;
+  const { id, summary, description, parameters, query, body, bodyMediaType, authenticatesItself, responses, problems } =
+    operation;
   const written = body !== undefined && authenticatesItself !== true;
   const signed = written || operation.signed === true;
   return {
@@ -65,11 +66,14 @@ function describe(operation: Operation): Json {
       requestBody: {
         required: true,
         content: {
-          'application/json': { schema: reference(body), ...(written && { examples: { registration: { value: EXAMPLE } } }) },
+          [bodyMediaType ?? 'application/json']: {
+            schema: reference(body),
+            ...(written && { examples: { registration: { value: EXAMPLE } } }),
+          },
         },
       },
     }),
-    responses: { ...describeResponses(responses), ...describeProblems([...problems, ...ALWAYS]) },
+    responses: joined(describeResponses(responses), describeProblems([...problems, ...ALWAYS])),
   };
 }
 
@@ -130,6 +134,17 @@ function describeResponses(responses: Readonly<Record<number, ResponseDescriptio
       },
     ]),
   );
+}
+
+/** Where an operation has an error of its own for a status, a problem may stand in its place. */
+function joined(own: Json, problems: Json): Json {
+  const both = Object.keys(own).filter((status) => status in problems);
+  const merged = both.map((status) => {
+    const [mine, theirs] = [own[status], problems[status]] as [Json, Json];
+    const content = { ...(mine.content as Json), ...(theirs.content as Json) };
+    return [status, { ...mine, description: `${mine.description} ${theirs.description}`, content }];
+  });
+  return { ...own, ...problems, ...Object.fromEntries(merged) };
 }
 
 /** One response for each status; of several problems with it, each is an example. */

@@ -42,6 +42,8 @@ export interface OperationDescription {
   readonly body?: z.ZodType;
   /** What is read is not public: the request is signed as a write is. */
   readonly signed?: boolean;
+  /** `application/json` by default. */
+  readonly bodyMediaType?: string;
   /** What is posted carries a signature of its own, so that the request need not be signed. */
   readonly authenticatesItself?: boolean;
   /** By status. */

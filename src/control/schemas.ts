@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { SIGHTING_COMPONENTS } from '../sightings/views.ts';
+import { EVENT_COMPONENTS } from './event-schemas.ts';
 import { RESTRICTION_COMPONENTS } from './restriction-schemas.ts';
 
 const did = z
@@ -130,6 +131,7 @@ export const COMPONENTS = {
   OpenApi: openapi,
   ...RESTRICTION_COMPONENTS,
   ...SIGHTING_COMPONENTS,
+  ...EVENT_COMPONENTS,
 } as const;
 
 export const noParameters = z.strictObject({});

@@ -21,6 +21,7 @@ import { availableStore } from './available-store.ts';
 import { ChangeWaiters } from './change-waiters.ts';
 import type { ControlConfiguration } from './configuration.ts';
 import { directoryOperation } from './directory-operation.ts';
+import { type EventApiSettings, eventOperations } from './event-operations.ts';
 import type { Followers } from './followers.ts';
 import { makeHttpServer } from './http-server.ts';
 import { KeptDocuments } from './kept-documents.ts';
@@ -49,6 +50,8 @@ export interface ControlSettings {
   };
   /** What a gateway in this process sees; `undefined` where there is none. */
   readonly sightings?: () => Sighted | undefined;
+  /** Security events; without them none are taken, and no key for them is shown. */
+  readonly events?: Omit<EventApiSettings, 'origin' | 'log'> | undefined;
   readonly verifier: { verify(log: LogToVerify): Promise<VerifiedLog> };
   /** Signs the directory; without it there is none. */
   readonly key?: PrivateKey | undefined;
@@ -172,6 +175,7 @@ function makeOperations(
     openApiOperation(() => description),
     ...restrictions,
     ...sightings,
+    ...(settings.events ? eventOperations({ ...settings.events, origin, log }) : []),
     ...logOperations(store),
     directoryOperation({ store, documents, key, authority, clock }),
   ];

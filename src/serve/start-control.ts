@@ -13,6 +13,7 @@ import { SqliteRestrictionStore } from '../stores/sqlite/restrictions/restrictio
 import { SqliteVaultStore } from '../stores/sqlite/vault/vault-store.ts';
 import { selfDescribingResolver } from '../vault/resolver.ts';
 import { LogVerifier } from '../vault/webvh/log-verifier.ts';
+import { startEvents } from './events.ts';
 import type { LocalVault } from './resolution.ts';
 import type { RunningRole } from './running-role.ts';
 import { readSecret, SecretError } from './secret.ts';
@@ -26,26 +27,37 @@ export interface RunningVault extends RunningRole {
 
 /** @throws {ConfigurationError}, {StoreError} or the error of the address: nothing is left running then. */
 export async function startControl(configuration: ControlConfiguration, { log, clock }: StartSettings): Promise<RunningVault> {
-  const directoryKey = await readDirectoryKey(configuration);
+  const key = await readDirectoryKey(configuration);
   await mkdir(dirname(configuration.store.file), { recursive: true, mode: 0o700 });
-  const store = await SqliteVaultStore.open({ file: configuration.store.file, clock });
-  const file = `${configuration.store.file}-restrictions`;
-  const restrictions = await SqliteRestrictionStore.open(file).catch(async (error: unknown) => {
-    await store.close();
-    throw error;
-  });
-  const followers = new Followers(() => performance.now());
-  const verifier = LogVerifier.start();
-  let current = configuration;
-  let sighted: Sighted | undefined;
-  let publishing: { stop(): Promise<void> } | undefined;
+  // Ended in reverse.
+  const opened: (() => Promise<void> | void)[] = [];
+  const stop = async () => {
+    for (const end of opened.toReversed()) await end();
+  };
   try {
-    const { redis } = configuration;
-    if (redis) publishing = await startPublishing({ configuration: redis, store: restrictions, file, followers, log, clock });
+    const store = await SqliteVaultStore.open({ file: configuration.store.file, clock });
+    opened.push(() => store.close());
+    const file = `${configuration.store.file}-restrictions`;
+    const restrictions = await SqliteRestrictionStore.open(file);
+    opened.push(() => restrictions.close());
+    const followers = new Followers(() => performance.now());
+    let current = configuration;
+    let sighted: Sighted | undefined;
+    const operators = () => current.operators;
+    const events = await startEvents({ configuration, operators, key, vault: store, restrictions, clock, log });
+    opened.push(() => events.stop());
+    const { origin, administrators, redis } = configuration;
+    if (redis) {
+      const publishing = await startPublishing({ configuration: redis, store: restrictions, file, followers, log, clock });
+      opened.push(() => publishing.stop());
+    }
+    const verifier = LogVerifier.start();
+    opened.push(() => verifier.close());
     const api = await startApi({
       configuration,
-      operators: () => current.operators,
-      key: directoryKey,
+      operators,
+      key,
+      events: events.api,
       store,
       restrictions: {
         store: restrictions,
@@ -58,19 +70,16 @@ export async function startControl(configuration: ControlConfiguration, { log, c
       clock,
       log,
     });
-    log.info({ role: 'control', address: api.address, origin: configuration.origin }, 'serving');
+    opened.push(() => api.stop());
+    log.info({ role: 'control', address: api.address, origin }, 'serving');
     return {
       role: 'control',
       address: api.address,
       vault: {
-        origin: configuration.origin,
+        origin,
         store,
-        restrictions: {
-          origin: configuration.origin,
-          store: restrictions,
-          followers,
-          administrators: configuration.administrators,
-        },
+        // What transmitters had revoked counts without being asked for.
+        restrictions: { origin, store: restrictions, followers, administrators: [...administrators, ...events.authors] },
         showSightings: (shown) => {
           sighted = shown;
         },
@@ -82,24 +91,15 @@ export async function startControl(configuration: ControlConfiguration, { log, c
           throw new ConfigurationError(changed.map((name) => `control.${name}: changes only with a restart`));
         current = reloaded;
       },
-      stop: async () => {
-        await api.stop();
-        await publishing?.stop();
-        await verifier.close();
-        await restrictions.close();
-        await store.close();
-      },
+      stop,
     };
   } catch (error) {
-    await publishing?.stop();
-    await verifier.close();
-    await restrictions.close();
-    await store.close();
+    await stop();
     throw error;
   }
 }
 
-const FIXED = ['service', 'origin', 'store', 'key', 'maxLogBytes', 'administrators', 'redis'] as const;
+const FIXED = ['service', 'origin', 'store', 'key', 'maxLogBytes', 'administrators', 'redis', 'events'] as const;
 
 /** @throws {ConfigurationError} */
 export async function readDirectoryKey({ key }: ControlConfiguration): Promise<PrivateKey | undefined> {

@@ -49,6 +49,7 @@ const COMMANDS = [
   'vault backup',
   'vault restore',
   'vault verify',
+  'events send-test',
   'sign',
   'verify',
   'records',

@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,7 @@ import { freePort } from '../../examples/quickstart/free-port.ts';
 import { type LlmStandIn, type LlmStandInOptions, startLlmStandIn } from '../../examples/quickstart/llm-stand-in.ts';
 import { readRecords } from '../../src/cli/records.ts';
 import { hbJson } from '../cli/run-cli.ts';
-import { makeCertificates } from '../envoy/certificates.ts';
+import { type Certificates, makeCertificates } from '../envoy/certificates.ts';
 
 export interface RegisteredWorld {
   readonly directory: string;
@@ -24,6 +24,8 @@ export interface RegisteredWorld {
   /** Of the operator. */
   readonly home: string;
   readonly vaultOrigin: string;
+  /** PEM of the CA that the vault is verified against. */
+  readonly trustedCa: string;
   readonly operatorDid: string;
   readonly agentDid: string;
   /** A command of the operator's, with its home and the way to the vault. @throws when it fails */
@@ -41,7 +43,11 @@ const LOCAL_SECRET = 'local-secret-of-this-machine';
 const PROVIDER_KEY = 'sk-stand-in-0123456789';
 const READY_MILLIS = 120_000;
 
-export async function startRegisteredWorld(provider: LlmStandInOptions = {}): Promise<RegisteredWorld> {
+/** @param control more of the section `control`, beside files of the directory */
+export async function startRegisteredWorld(
+  provider: LlmStandInOptions = {},
+  control: (directory: string, certificates: Certificates) => object | Promise<object> = () => ({}),
+): Promise<RegisteredWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'hb-registered-'));
   const standIn = await startLlmStandIn({ requireKey: PROVIDER_KEY, pauseMs: 0, ...provider });
   const pairs: Pair[] = [];
@@ -51,7 +57,8 @@ export async function startRegisteredWorld(provider: LlmStandInOptions = {}): Pr
     await rm(directory, { recursive: true, force: true });
   };
   try {
-    const { trustedCaFile, server } = await makeCertificates(directory);
+    const certificates = await makeCertificates(directory);
+    const { trustedCaFile, server } = certificates;
     const [vaultPort, gatewayPort] = [await freePort(), await freePort()];
     const vaultOrigin = `https://${HOST}:${vaultPort}`;
     const home = join(directory, 'operator');
@@ -73,6 +80,7 @@ export async function startRegisteredWorld(provider: LlmStandInOptions = {}): Pr
         },
         origin: vaultOrigin,
         operators: [operatorDid],
+        ...(await control(directory, certificates)),
       },
       verify: {
         gateway: { names: ['gateway.local'], authorities: [`127.0.0.1:${gatewayPort}`] },
@@ -108,6 +116,7 @@ export async function startRegisteredWorld(provider: LlmStandInOptions = {}): Pr
       trustedCaFile,
       home,
       vaultOrigin,
+      trustedCa: await readFile(trustedCaFile, 'utf8'),
       operatorDid: String(operatorDid),
       agentDid: String(registered.did),
       operator,
