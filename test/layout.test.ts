@@ -82,7 +82,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   stores: ['checks', 'restrictions', 'sightings', 'vault', 'events'],
   // The vault's API, which reads signatures as the gateway does.
   control: ['checks', 'restrictions', 'trust', 'token', 'vault', 'crypto', 'request.ts', 'sightings', 'events'],
-  'ext-authz': ['audit', 'checks', 'decide.ts', 'decision.ts', 'outcome.ts', 'reason.ts', 'request.ts', 'sign'],
   'ext-authz': [
     'audit',
     'checks',
