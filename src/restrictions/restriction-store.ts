@@ -50,6 +50,10 @@ export interface RestrictionStore {
   position(): FeedPosition | undefined;
   /** Puts everything in force that is kept, and from then on what comes. @returns to be called to end it */
   keepInForce(set: RestrictionSet): () => void;
-  /** Called in order with each restriction that was kept, by this process or by another one. @returns to be called to end it */
-  subscribe(listener: (restriction: Restriction, sequence: number) => void): () => void;
+  /**
+   * Called in order with each restriction that was kept, by this process or by another one.
+   * @param onMany called once, instead, when a segment of any size was taken over; without it each of them is told
+   * @returns to be called to end it
+   */
+  subscribe(listener: (restriction: Restriction, sequence: number) => void, onMany?: () => void): () => void;
 }

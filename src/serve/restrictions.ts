@@ -32,8 +32,12 @@ export interface GatewayRestrictions {
   readonly administrators: readonly string[];
   /** The restriction with an id, where it is kept and can be read. */
   read(id: string): Restriction | undefined;
-  /** Called with each restriction once it is in force; must not throw. @returns to be called to end it */
-  subscribe(listener: (restriction: Restriction) => void): () => void;
+  /**
+   * Called with each restriction once it is in force; must not throw.
+   * @param onMany called once, instead, when many came at once
+   * @returns to be called to end it
+   */
+  subscribe(listener: (restriction: Restriction) => void, onMany: () => void): () => void;
   /** Restrictions of operators who are trusted from now on are in force when it resolves. @throws when they cannot be had */
   trust(trust: TrustConfiguration): Promise<void>;
   stop(): Promise<void>;
@@ -90,7 +94,7 @@ function keepStore(
   const end = store.subscribe((_, sequence) => set.reached(sequence));
   return {
     end,
-    subscribe: (listener) => store.subscribe(listener),
+    subscribe: (listener, onMany) => store.subscribe(listener, onMany),
     inForce: {
       find: (chain) => set.find(chain),
       get highWaterMark() {
@@ -137,7 +141,7 @@ async function follow(
       log.error({ feed, count }, 'ALARM: the feed has lost restrictions; they stay in force here, and should be posted again'),
   });
   return {
-    subscribe: (listener) => store.subscribe(listener),
+    subscribe: (listener, onMany) => store.subscribe(listener, onMany),
     inForce: {
       find: (chain) => set.find(chain),
       get highWaterMark() {

@@ -42,9 +42,12 @@ export function watchStreams({ restrictions, appendRecord, clock, log }: Watched
     writing ??= write();
   };
   const live = new LiveStreams({ inForce: restrictions.inForce, clock, onCut });
-  const unsubscribe = restrictions.subscribe(({ effect, target }) => {
-    if (effect === 'revoke') live.restricted(target);
-  });
+  const unsubscribe = restrictions.subscribe(
+    ({ effect, target }) => {
+      if (effect === 'revoke') live.restricted(target);
+    },
+    () => live.lookAtAll(),
+  );
   return {
     live,
     stop: async () => {

@@ -94,6 +94,11 @@ export class LiveStreams {
     if (groups !== undefined) void this.#cutEach([...groups], ({ chain }) => this.#causeOf(chain));
   }
 
+  /** So many restrictions have come into force that looking at every chain is less. */
+  lookAtAll(): void {
+    void this.#cutEach([...this.#groups.values()], ({ chain }) => this.#causeOf(chain));
+  }
+
   /** Ends what still runs. */
   close(): void {
     this.#expiries.close();

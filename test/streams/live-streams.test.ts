@@ -35,25 +35,40 @@ function make() {
   const cuts: CutStream[] = [];
   const live = new LiveStreams({ inForce: { find }, clock: Date.now, onCut: (cut) => cuts.push(cut) });
   const ended: string[] = [];
+  const quietly = (change: Partial<Restriction> & Pick<Restriction, 'target'>) => {
+    const id = randomBytes(16).toString('base64url');
+    const restriction = { id, effect: 'revoke', by: OPERATOR, at: NOW, reason: '', ...change } as Restriction;
+    kept.set(kept.size + 1, restriction);
+    set.add(restriction, kept.size);
+    return restriction;
+  };
   return {
+    quietly,
     live,
     find,
     cuts,
     ended,
     add: (name: string, links: Links) => live.add(name, chainText(links), (why) => ended.push(`${name} ${why}`)),
     restrict: (change: Partial<Restriction> & Pick<Restriction, 'target'>) => {
-      const id = randomBytes(16).toString('base64url');
-      const restriction = { id, effect: 'revoke', by: OPERATOR, at: NOW, reason: '', ...change } as Restriction;
-      kept.set(kept.size + 1, restriction);
-      set.add(restriction, kept.size);
+      const restriction = quietly(change);
       if (restriction.effect === 'revoke') live.restricted(restriction.target);
-      return id;
+      return restriction.id;
     },
   };
 }
 
 beforeEach(() => void vi.useFakeTimers({ now: NOW * 1000, toFake: ['Date', 'setTimeout', 'clearTimeout'] }));
 afterEach(() => void vi.useRealTimers());
+
+test('after many restrictions at once every chain is looked at, and those that fell end', () => {
+  const { add, live, quietly, ended } = make();
+  add('one', { agents: ['a'] });
+  add('two', { agents: ['b'] });
+  quietly({ target: { kind: 'agent', value: 'b' } });
+  expect(ended).toEqual([]);
+  live.lookAtAll();
+  expect(ended).toEqual(['two revoked']);
+});
 
 test.each([
   ['agent', 'b', OPERATOR],

@@ -15,6 +15,7 @@ import type { Appended, FeedPosition, KeptRestriction, RestrictionStore } from '
 import { ALWAYS } from '../../../restrictions/revocation-table.ts';
 import { type Restriction, reopenRestriction } from '../../../restrictions/verify-restriction.ts';
 import { StoreError } from '../database.ts';
+import { type Listener, Listeners } from './listeners.ts';
 import { loadRestrictions } from './load-restrictions.ts';
 import { putInForce } from './put-in-force.ts';
 import { openRestrictionsForReading } from './restriction-database.ts';
@@ -28,8 +29,6 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-type Listener = (restriction: Restriction, sequence: number) => void;
-
 const LOOK_MILLIS = 100;
 const MOST_AT_ONCE = 500;
 /** Segments under one sync. */
@@ -40,7 +39,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
   readonly #worker: Worker;
   readonly #database: DatabaseSync;
   readonly #select: Readonly<Record<'read' | 'byId' | 'after' | 'last' | 'head' | 'position' | 'version', StatementSync>>;
-  readonly #listeners = new Set<Listener>();
+  readonly #listeners = new Listeners();
   readonly #sets = new Set<RestrictionSet>();
   readonly #look: NodeJS.Timeout;
   #gathering: Waiting[] = [];
@@ -101,7 +100,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
     if (this.#failure !== undefined) throw this.#failure;
     const { sequence, head } = this.#ahead ?? this.#end();
     const goesOn = from.sequence === segment.start.sequence && from.head === segment.start.head;
-    const sameNumbers = goesOn && sequence === from.sequence && head === from.head && this.#listeners.size === 0;
+    const sameNumbers = goesOn && sequence === from.sequence && head === from.head && !this.#listeners.needEach;
     const batch = { rows: { segment, from, sameNumbers }, position };
     if (!sameNumbers) {
       if (this.#ahead !== undefined) throw new StoreError('the copy is still being written');
@@ -115,6 +114,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
     }
     this.#told = segment.end.sequence;
     this.#ahead = segment.end;
+    this.#listeners.tellOfMany();
     this.#enqueue({ batch, ahead: [], resolve: () => {}, reject: () => {} });
   }
 
@@ -154,9 +154,8 @@ export class SqliteRestrictionStore implements RestrictionStore {
     return () => void this.#sets.delete(set);
   }
 
-  subscribe(listener: Listener): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
+  subscribe(listener: Listener, onMany?: () => void): () => void {
+    return this.#listeners.add(listener, onMany);
   }
 
   async close(): Promise<void> {
@@ -229,7 +228,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
       const sequence = before + 1;
       this.#ahead = { sequence, head: nextHead(head, restriction.compact) };
       for (const set of this.#sets) set.add(restriction, sequence);
-      for (const listener of this.#listeners) listener(restriction, sequence);
+      this.#listeners.tell(restriction, sequence);
       this.#told = sequence;
       return { outcome: 'added', sequence };
     });
@@ -253,7 +252,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
           if (sequence !== this.#told + 1) throw new StoreError(`number ${this.#told + 1} is missing`);
           const restriction = reopenRestriction(compact);
           for (const set of this.#sets) set.add(restriction, sequence);
-          for (const listener of this.#listeners) listener(restriction, sequence);
+          this.#listeners.tell(restriction, sequence);
           this.#told = sequence;
         }
         if (rows.length < MOST_AT_ONCE) return;
@@ -265,7 +264,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
 
   /** For many at once: from the narrow table, and with requests answered in between. */
   async #tellInSlices(): Promise<void> {
-    if (this.#listeners.size > 0) return this.#tell();
+    if (this.#listeners.needEach) return this.#tell();
     this.#slicing = true;
     try {
       for (const last = this.lastSequence(); this.#told < last && this.#failure === undefined; await nextTurn()) {
@@ -273,6 +272,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
         for (const set of this.#sets) loadRestrictions(this.#database, this.#told, to, set);
         this.#told = to;
       }
+      this.#listeners.tellOfMany();
     } catch (error) {
       this.#fail(new StoreError('what was restricted could not be read', { cause: error }));
     } finally {

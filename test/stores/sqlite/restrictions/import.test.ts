@@ -92,6 +92,31 @@ test('an empty copy has it in force at once, and news before the copy is written
   expect(again.has(61)).toBe(true);
 });
 
+test('a listener who asked for it is told once, when all of it is in force, on each of the two ways', async () => {
+  const { store, inForce } = await openCopy();
+  const told: (number | string)[] = [];
+  store.subscribe(
+    (_, sequence) => told.push(sequence),
+    () => told.push(`many: ${inForce()}`),
+  );
+  await store.import(segmentOf(0, 25), placeOf(0), positionOf(25));
+  expect(told).toEqual(['many: 25']);
+  await kept(store, 25);
+  // Not where the copy ends: taken over row by row.
+  await store.import(segmentOf(20, 60), placeOf(25), positionOf(60));
+  expect(told).toEqual(['many: 25', 'many: 60']);
+  await store.append([restrictionOf(61)], { ...positionOf(60), sequence: 61 });
+  expect(told.at(-1)).toBe(61);
+});
+
+test('a listener to whom every one matters is told of every one', async () => {
+  const { store } = await openCopy();
+  const told: number[] = [];
+  store.subscribe((_, sequence) => told.push(sequence));
+  await store.import(segmentOf(0, 25), placeOf(0), positionOf(25));
+  expect(told).toEqual(Array.from({ length: 25 }, (_, at) => at + 1));
+});
+
 test('one that ends in between goes on from there, and has its rows once', async () => {
   const { store, inForce } = await openCopy();
   await store.append(all.slice(0, 30), positionOf(30));
