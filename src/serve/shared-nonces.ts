@@ -52,6 +52,7 @@ export async function startSharedNonces({ configuration, log, ...settings }: Sha
       secret,
       windowMillis: settings.windowMillis,
       monotonic: () => performance.now(),
+      clock: settings.clock,
       fence: async () => shared?.fence(),
       onMissing: (missing) => log.error({ missing }, 'ALARM: replicas miss of each other: what was signed before is refused'),
       onTwice: () => log.error('ALARM: two replicas took the same nonce: somebody inside Redis removed its key in between'),

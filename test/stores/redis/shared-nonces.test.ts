@@ -142,6 +142,21 @@ describe.skipIf(redisVersion === undefined)(`replicas on one Redis${withRedis}`,
     }
   });
 
+  test('a replica that starts later takes no nonce whose key somebody removed before', async () => {
+    const once = use();
+    const ahead = use({ created: seconds() + 4 });
+    for (const each of [once, ahead]) expect(await a.store.consume(each)).toBe('first');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await redis.admin.del(await redis.admin.keys('*5:nonce*'));
+    const late = await startReplica(redis.section);
+    try {
+      expect(await late.store.consume({ ...once, streamId: 'x' })).toBe('forgotten');
+      expect(await late.store.consume({ ...ahead, streamId: 'x' })).toBe('replayed');
+    } finally {
+      await late.stop();
+    }
+  });
+
   test('something that is not of the fleet among what replicas tell: an alarm, and a fence', async () => {
     const [stream = ''] = await redis.admin.keys('*6:gossip*');
     const once = use();
@@ -197,6 +212,7 @@ describe.skipIf(redisVersion === undefined)(`replicas on one Redis${withRedis}`,
   test('the quota is each replica’s own', async () => {
     const few = await startReplica(redis.section, Date.now, 2);
     try {
+      await nextSecond();
       const verdicts = [];
       for (let at = 0; at < 3; at++) verdicts.push(await few.store.consume(use({ jkt: 'flooder' })));
       expect(verdicts, few.log.join('')).toEqual(['first', 'first', 'quota']);

@@ -17,6 +17,8 @@ export interface GossipSettings {
   readonly secret: string;
   readonly windowMillis: number;
   readonly monotonic: () => number;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
   /** @throws when it could not be done: it is asked for again. */
   readonly fence: () => Promise<void>;
   readonly onMissing: (why: string) => void;
@@ -38,6 +40,7 @@ export class NonceGossip {
   readonly #heard: HeardNonces;
   readonly #teller: NonceTeller;
   #lastId: string | undefined;
+  #hearsFrom: number | undefined;
   #misses = 0;
   #fenced = 0;
   #stopped = false;
@@ -81,6 +84,10 @@ export class NonceGossip {
     return this.#heard.isCurrent && this.#fenced === this.#misses;
   }
 
+  get hearsFrom(): number {
+    return this.#hearsFrom ?? Number.POSITIVE_INFINITY;
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#teller.stop();
@@ -89,11 +96,12 @@ export class NonceGossip {
   }
 
   async #read(): Promise<void> {
-    const { listening, monotonic } = this.#settings;
+    const { listening, monotonic, clock, windowMillis } = this.#settings;
     let listensSince: number | undefined;
     while (!this.#stopped) {
       try {
-        this.#lastId ??= await this.#newestId();
+        // What is there of the last window: a client's clock may be ahead of the moment from which on all is heard.
+        this.#lastId ??= `${Math.max(0, Math.floor(clock() - windowMillis))}-0`;
         const from = this.#lastId;
         // The first one after a pause does not wait: what came meanwhile is there already.
         const block = listensSince === undefined ? 1 : BLOCK_MILLIS;
@@ -104,6 +112,7 @@ export class NonceGossip {
         this.#take(reply);
         if (listensSince === undefined) {
           listensSince = monotonic();
+          this.#hearsFrom ??= Math.floor(clock() / 1000) + 1;
           this.#heard.listening(this.#teller.number);
           this.#teller.beat();
         } else if (monotonic() - listensSince > SILENCE_MILLIS && !this.#heard.isCurrent) {
@@ -119,12 +128,6 @@ export class NonceGossip {
         await new Promise((resolve) => setTimeout(resolve, RETRY_MILLIS));
       }
     }
-  }
-
-  /** A replica that starts hears from now on: what was taken before is in Redis, or behind the fence. */
-  async #newestId(): Promise<string> {
-    const newest = await this.#settings.listening.run((client) => client.xrevrange(this.#key, '+', '-', 'COUNT', 1));
-    return newest[0]?.[0] ?? '0-0';
   }
 
   #take(reply: readonly [key: string, entries: readonly [id: string, fields: readonly string[]][]][] | null): void {

@@ -42,6 +42,8 @@ const CONSUME = new Script(`
 export interface OtherReplicas {
   /** Whether what they took is known here, but for the last milliseconds. */
   readonly isCurrent: boolean;
+  /** Seconds since the epoch: what was signed before may have been taken before this replica listened. */
+  readonly hearsFrom: number;
   isHeard(name: string): boolean;
   /** This replica took it. */
   taken(name: string): void;
@@ -113,6 +115,8 @@ export class SharedNonces implements NonceStore {
     if (known !== undefined) return known;
     if (this.#problem !== undefined) throw new RedisError(`Redis: ${this.#problem}`);
     if (!others.isCurrent) throw new RedisError(UNHEARD);
+    // A key that somebody removed before this replica was there would be missing here without anyone having told.
+    if (use.created < others.hearsFrom) return 'forgotten';
     const name = this.#names.tag(use.entry);
     const bucket = Buffer.from(name.slice(0, 2), 'base64url').readUInt8(0) % BUCKETS;
     const key = this.#key(bucket, 'nonce', name);
