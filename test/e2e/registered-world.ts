@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { freePort } from '../../examples/quickstart/free-port.ts';
-import { type LlmStandIn, startLlmStandIn } from '../../examples/quickstart/llm-stand-in.ts';
+import { type LlmStandIn, type LlmStandInOptions, startLlmStandIn } from '../../examples/quickstart/llm-stand-in.ts';
 import { readRecords } from '../../src/cli/records.ts';
 import { hbJson } from '../cli/run-cli.ts';
 import { makeCertificates } from '../envoy/certificates.ts';
@@ -18,6 +18,11 @@ export interface RegisteredWorld {
   readonly directory: string;
   readonly standIn: LlmStandIn;
   readonly sidecarUrl: string;
+  /** `http://127.0.0.1:PORT` */
+  readonly gatewayUrl: string;
+  readonly trustedCaFile: string;
+  /** Of the operator. */
+  readonly home: string;
   readonly vaultOrigin: string;
   readonly operatorDid: string;
   readonly agentDid: string;
@@ -36,9 +41,9 @@ const LOCAL_SECRET = 'local-secret-of-this-machine';
 const PROVIDER_KEY = 'sk-stand-in-0123456789';
 const READY_MILLIS = 120_000;
 
-export async function startRegisteredWorld(): Promise<RegisteredWorld> {
+export async function startRegisteredWorld(provider: LlmStandInOptions = {}): Promise<RegisteredWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'hb-registered-'));
-  const standIn = await startLlmStandIn({ requireKey: PROVIDER_KEY, pauseMs: 0 });
+  const standIn = await startLlmStandIn({ requireKey: PROVIDER_KEY, pauseMs: 0, ...provider });
   const pairs: Pair[] = [];
   const stop = async () => {
     await Promise.all(pairs.map((pair) => pair.stop()));
@@ -99,6 +104,9 @@ export async function startRegisteredWorld(): Promise<RegisteredWorld> {
       directory,
       standIn,
       sidecarUrl,
+      gatewayUrl: pairs[0]?.urls.verify ?? '',
+      trustedCaFile,
+      home,
       vaultOrigin,
       operatorDid: String(operatorDid),
       agentDid: String(registered.did),

@@ -3,7 +3,7 @@
  * whose every event the test writes, and restrictions made with the program's own commands.
  */
 
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI from 'openai';
@@ -11,7 +11,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { GATEWAY_NAME, hermesbridge, startWorld, type World } from '../../examples/quickstart/local-world.ts';
 import { CHAT_END, chatEvent, type ScriptedCall, type ScriptedProvider, startScriptedProvider } from './scripted-provider.ts';
 
-const CHAT = { model: 'gpt-5-mini', messages: [{ role: 'user', content: 'How long?' }] } as const;
+const QUESTION = { role: 'user', content: 'How long?' } as const;
+const CHAT = { model: 'gpt-5-mini', messages: [QUESTION] };
 
 let provider: ScriptedProvider;
 let world: World;
@@ -33,7 +34,8 @@ async function addAgent(name: string, { grant = [], sign = {} }: { grant?: strin
   const { didKey } = await hermesbridge('keygen', '--out', key);
   const did = String(didKey);
   const to = ['--operator-key', world.files.operatorKey, '--agent', did, '--audience', GATEWAY_NAME];
-  await hermesbridge('capability', 'issue', ...to, '--action', 'chat', '--model', 'openai/gpt-5*', ...grant, '--out', capability);
+  const { token } = await hermesbridge('capability', 'issue', ...to, '--action', 'chat', '--model', 'openai/gpt-5*', ...grant);
+  await writeFile(capability, `${token}\n`);
   const { url } = await world.addSidecar(name, { key: { file: key }, capability: { file: capability }, ...sign });
   return { did, openai: new OpenAI({ apiKey: world.localSecret, baseURL: `${url}/openai/v1`, maxRetries: 0 }) };
 }
@@ -103,7 +105,7 @@ describe('a response that runs', { timeout: 120_000 }, () => {
     }
   });
 
-  it('falls when its session is ended, and one of the session after goes on', async () => {
+  it('falls when its session is ended', async () => {
     const sign = { delegation: { socket: 'run/session-delegate.sock' } };
     const agent = await addAgent('session', { grant: ['--max-depth', '2'], sign });
     const stream = await openStream(agent);
@@ -156,7 +158,7 @@ describe('without verify.streams.cut', { timeout: 60_000 }, () => {
   });
 
   it('a response goes on when its agent is revoked, and only new requests are denied', async () => {
-    const agent = await addAgent('agent');
+    const agent = await addAgent('uncut');
     const stream = await openStream(agent);
     await revoke('agent', agent.did);
     await vi.waitFor(() =>
