@@ -35,7 +35,11 @@ export async function openWirePool(port: number, connections = 4): Promise<WireP
     opened += count;
     if (opened > MOST_CONNECTIONS) throw new VoidRun(`${MOST_CONNECTIONS} requests at once are not answered in time`);
     for (const socket of await openConnections(port, count)) {
+      let isLost = false;
+      // Called for the error, and again for the end of the connection.
       const lost = (error: Error) => {
+        if (isLost) return;
+        isLost = true;
         const at = idle.indexOf(exchange);
         if (at !== -1) idle.splice(at, 1);
         underWay.get(exchange)?.reject(error);

@@ -36,6 +36,9 @@ const LIFETIME_SECONDS = 60;
 /** Signed before a round, so that it does not cost time within it; more are as they are needed. */
 const SIGNED_BEFORE = 90;
 
+/** Of `revoked`, as src/reason.ts has it. */
+const REVOKED = 401;
+
 interface Probe {
   readonly gateway: number;
   readonly who: 'target' | 'descendant';
@@ -94,7 +97,7 @@ function judge(
   kind: Kind,
   { sentAt, acknowledgedAt }: { sentAt: number; acknowledgedAt: number },
 ): ProbedRevocation {
-  const odd = answers.find(({ status }) => status !== 200 && status !== 403);
+  const odd = answers.find(({ status }) => status !== 200 && status !== REVOKED);
   if (odd) throw new VoidRun(`the ${odd.who} of a revocation by ${kind} was answered with ${odd.status}`);
   const early = answers.find((answer) => answer.status !== 200 && answer.answeredAt < sentAt);
   if (early) throw new VoidRun(`the ${early.who} of a revocation by ${kind} was denied before it`);
