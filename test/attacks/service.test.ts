@@ -1,10 +1,11 @@
 // H: attacks on the service behind Envoy: what it is sent directly, what fails inside it, and what it gives away.
 
 import { Buffer } from 'node:buffer';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client, credentials, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PROVIDER_KEY } from '../../examples/quickstart/local-world.ts';
 import type { Checks } from '../../src/checks/checks.ts';
@@ -304,11 +305,23 @@ test('C21 no prototype was touched by any of this', () => {
   expect('exp' in {} || 'model' in {} || 'a' in {}).toBe(false);
 });
 
+/** The code with which the call for a response ends. */
+function watchOver(client: Client, message: Buffer): Promise<number> {
+  const same = (bytes: Buffer) => bytes;
+  const call = client.makeBidiStreamRequest('/envoy.service.ext_proc.v3.ExternalProcessor/Process', same, same);
+  call.on('error', () => {});
+  call.on('data', () => {});
+  const ended = new Promise<number>((resolve) => call.once('status', ({ code }) => resolve(code)));
+  call.write(message);
+  return ended;
+}
+
 describe('B14 H1 the port of the service', () => {
   test('B14 H1 is closed to whoever has no certificate of Envoy', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'hb-'));
     const files = await makeCertificates(directory);
     let asked = 0;
+    let watched = 0;
     const server = await startGrpcServer({
       configuration: {
         listen: '127.0.0.1:0',
@@ -325,6 +338,10 @@ describe('B14 H1 the port of the service', () => {
         asked++;
         reply(null, encodeDeny(problem('malformed', 'reached', 'id', Date.now())));
       },
+      watch: (call) => {
+        watched++;
+        call.end();
+      },
       refuseStranger: () => encodeDeny(problem('indeterminate', 'stranger', 'id', Date.now())),
       maxRequestBytes: 100_000,
     });
@@ -340,10 +357,12 @@ describe('B14 H1 the port of the service', () => {
       }
       const stranger = dial(credentials.createSsl(ca, ...(await read(files.server))));
       expect(ruling(await checkOver(stranger, encodeCheck(good())))).toMatchObject({ allowed: false, status: 503 });
-      expect(asked).toBe(0);
+      expect(await watchOver(stranger, Buffer.alloc(0))).toBe(status.PERMISSION_DENIED);
+      expect([asked, watched]).toEqual([0, 0]);
       const envoy = dial(credentials.createSsl(ca, ...(await read(files.client))));
       expect(ruling(await checkOver(envoy, encodeCheck(good())))).toMatchObject({ allowed: false, reason: 'malformed' });
-      expect(asked).toBe(1);
+      expect(await watchOver(envoy, Buffer.alloc(0))).toBe(status.OK);
+      expect([asked, watched]).toEqual([1, 1]);
       for (const client of [stranger, envoy]) client.close();
     } finally {
       await server.stop();
@@ -358,6 +377,14 @@ describe('the running program', () => {
     scene = await openScene();
   });
   afterAll(() => scene?.stop());
+
+  test('H3 random bytes instead of a response to watch over: each call ends with an error, and it lives', async () => {
+    const client = new Client(`unix:${join(scene.world.directory, 'run/verify.sock')}`, credentials.createInsecure());
+    const calls = Array.from({ length: 500 }, (_, length) => watchOver(client, randomBytes(length % 100)));
+    expect(new Set(await Promise.all(calls))).toEqual(new Set([status.FAILED_PRECONDITION]));
+    client.close();
+    await scene.expectAllowed(toWire(scene.attempt()));
+  });
 
   test('H3 random bytes over its own socket: it denies, and it lives', async () => {
     const client = new Client(`unix:${join(scene.world.directory, 'run/verify.sock')}`, credentials.createInsecure());

@@ -44,8 +44,10 @@ export async function cutRound(world: RevokeWorld, kind: Kind, round: number, st
   const { acknowledgedAt } = await world.api.revoke(what);
   const brokenAt = await Promise.all(targets.map(({ closed }) => within(closed)));
   const before = others.map(({ events }) => events);
-  await new Promise((resolve) => setTimeout(resolve, GO_ON_MILLIS));
-  const untouched = others.filter(({ isOpen, events }, at) => isOpen && events > (before[at] ?? 0)).length;
+  const goneOn = () => others.filter(({ isOpen, events }, at) => isOpen && events > (before[at] ?? 0)).length;
+  for (let waited = 0; goneOn() < streams && waited < LONGEST_MILLIS; waited += GO_ON_MILLIS)
+    await new Promise((resolve) => setTimeout(resolve, GO_ON_MILLIS));
+  const untouched = goneOn();
   for (const { end } of others) end();
   return {
     lastByteMillis: Math.max(...targets.map(({ lastAt }) => lastAt)) - acknowledgedAt,
