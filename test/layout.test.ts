@@ -157,6 +157,12 @@ describe('Envoy is known in three folders, so that the decision could be asked f
   });
 });
 
+test('Redis is spoken in one folder, so that what is believed of it is decided in one place', () => {
+  const speaking = imports.filter(({ to }) => /^(?:ioredis|redis|@redis\/)/.test(to)).map(({ from }) => from);
+  expect(speaking.length).toBeGreaterThan(0);
+  expect(speaking.filter((from) => !from.startsWith('stores/redis/'))).toEqual([]);
+});
+
 /** Rows of profile section 4. */
 const ROW: Readonly<Record<string, number>> = {
   'checks/form/check-form.ts': 1,
@@ -197,7 +203,9 @@ describe('checks', () => {
   });
 
   test('never know where something is kept', () => {
-    expect(imports.filter(({ from, to }) => folderOf(from) === 'checks' && /^stores\/|sqlite/.test(to)).map(shown)).toEqual([]);
+    expect(imports.filter(({ from, to }) => folderOf(from) === 'checks' && /^stores\/|sqlite|redis/.test(to)).map(shown)).toEqual(
+      [],
+    );
   });
 });
 

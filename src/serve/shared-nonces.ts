@@ -1,9 +1,11 @@
 // Row 9 of a gateway with replicas: their Redis is opened, found fit, and looked at again every few seconds.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { NonceStore } from '../checks/nonce/check-nonce.ts';
 import type { NonceMemory } from '../checks/nonce/nonce-memory.ts';
 import type { RedisConfiguration } from '../stores/redis/configuration.ts';
+import { BLOCK_MILLIS, NonceGossip } from '../stores/redis/nonces/nonce-gossip.ts';
 import { SharedNonces } from '../stores/redis/nonces/shared-nonces.ts';
 import { openRedis, readRedisSecrets } from './redis.ts';
 
@@ -23,6 +25,7 @@ export interface StartedNonces {
 }
 
 const INSPECT_MILLIS = 2000;
+const HEARING_MILLIS = 3000;
 /** A clock that is so far from Redis's is worth a warning, some time before it is an error. */
 const NOTABLE_MILLIS = 2000;
 
@@ -37,13 +40,29 @@ export async function startSharedNonces({ configuration, log, ...settings }: Sha
     // What is wrong was said already: by the connection, or as a problem of Redis's.
     shared?.[how]().catch((err: unknown) => log.debug({ err }, 'Redis was not looked at'));
   };
-  const connection = await openRedis({ configuration, credentials, name: 'nonces', log, onConnected: () => look('establish') });
+  const places = { configuration, credentials, log };
+  const connection = await openRedis({ ...places, name: 'nonces', onConnected: () => look('establish') });
+  let gossip: NonceGossip | undefined;
   try {
+    const listening = await openRedis({ ...places, name: 'gossip', blockMillis: BLOCK_MILLIS });
+    gossip = new NonceGossip({
+      connection,
+      listening,
+      prefix: configuration.prefix,
+      secret,
+      windowMillis: settings.windowMillis,
+      monotonic: () => performance.now(),
+      clock: settings.clock,
+      fence: async () => shared?.fence(),
+      onMissing: (missing) => log.error({ missing }, 'ALARM: replicas miss of each other: what was signed before is refused'),
+      onTwice: () => log.error('ALARM: two replicas took the same nonce: somebody inside Redis removed its key in between'),
+    });
     shared = new SharedNonces({
       ...settings,
       connection,
       configuration,
       secret,
+      others: gossip,
       onFence: (buckets, bornAt) => {
         const signedBefore = new Date(bornAt * 1000).toISOString();
         log.warn({ buckets, signedBefore }, 'nonces that Redis does not know: what was signed before is refused');
@@ -61,10 +80,14 @@ export async function startSharedNonces({ configuration, log, ...settings }: Sha
       },
     });
     await shared.establish();
+    // Not for ever: a Redis that is lost right now is no reason to end.
+    for (const end = performance.now() + HEARING_MILLIS; !gossip.isCurrent && performance.now() < end; ) await sleep(10);
   } catch (error) {
+    await gossip?.stop();
     connection.close();
     throw error;
   }
+  const heard = gossip;
   const inspecting = setInterval(() => connection.isConnected && look('inspect'), INSPECT_MILLIS);
   return {
     store: shared,
@@ -74,6 +97,7 @@ export async function startSharedNonces({ configuration, log, ...settings }: Sha
     },
     stop: async () => {
       clearInterval(inspecting);
+      await heard.stop();
       connection.close();
     },
   };

@@ -1,84 +1,11 @@
 // Nonces of several replicas in a real Redis: what is taken once is taken for all, and whatever Redis forgot is refused.
 
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { NonceUse } from '../../../src/checks/nonce/check-nonce.ts';
-import { NonceMemory } from '../../../src/checks/nonce/nonce-memory.ts';
-import { type StartedNonces, startSharedNonces } from '../../../src/serve/shared-nonces.ts';
-import { redisConfiguration } from '../../../src/stores/redis/configuration.ts';
 import { redisVersion, startRedis, type TestRedis, withRedis } from './redis-server.ts';
+import { type Replica, seconds, serves, settled, startReplica, until, use, WINDOW } from './replica.ts';
 
-const WINDOW = 120_000;
-const seconds = () => Math.floor(Date.now() / 1000);
-
-interface Replica extends StartedNonces {
-  readonly log: string[];
-  readonly fit: boolean;
-}
-
-/** Patient, since the machine is shared; where time is the subject it is the default. */
-const PATIENT = { commandTimeoutMillis: 3000 };
-
-async function startReplica(section: object, clock: () => number = Date.now, perKeyLimit = 1000): Promise<Replica> {
-  const log: string[] = [];
-  const own = new NonceMemory({
-    perKeyLimit,
-    windowMillis: WINDOW,
-    monotonic: () => performance.now(),
-    forgottenThrough: 0,
-    bornAt: 0,
-  });
-  const started = await startSharedNonces({
-    configuration: redisConfiguration.parse({ ...PATIENT, ...section }),
-    own,
-    windowMillis: WINDOW,
-    clock,
-    log: pino({ base: null }, { write: (line: string) => void log.push(line) }),
-  });
-  let fit = true;
-  started.onFitness((now) => {
-    fit = now;
-  });
-  return {
-    ...started,
-    log,
-    get fit() {
-      return fit;
-    },
-  };
-}
-
-function use(change: Partial<NonceUse> = {}): NonceUse {
-  return {
-    entry: randomBytes(32).toString('base64url'),
-    jkt: 'key',
-    created: seconds(),
-    retainUntil: Date.now() + 90_000,
-    streamId: randomUUID(),
-    signature: randomBytes(64).toString('base64'),
-    decisionId: randomUUID(),
-    ...change,
-  };
-}
-
-const until = async (what: () => boolean | Promise<boolean>, millis = 10_000) => {
-  for (const end = Date.now() + millis; Date.now() < end; ) {
-    if (await what()) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error('it did not come about');
-};
-const isFirst = async (replica: Replica) =>
-  (await Promise.resolve(replica.store.consume(use({ jkt: randomUUID() }))).catch(() => 'none')) === 'first';
-const serves = (replica: Replica) => until(() => isFirst(replica));
-/** No bucket is fenced any more. */
-const settled = (...replicas: Replica[]) =>
-  until(async () => {
-    const each = await Promise.all(replicas.flatMap((replica) => Array.from({ length: 300 }, () => isFirst(replica))));
-    return each.every(Boolean);
-  });
 /** The second after a fence, in which what is signed counts again. */
 const nextSecond = () => new Promise((resolve) => setTimeout(resolve, 1010 - (Date.now() % 1000)));
 
@@ -133,8 +60,9 @@ describe.skipIf(redisVersion === undefined)(`replicas on one Redis${withRedis}`,
     const keys = await redis.admin.keys('*5:nonce*');
     expect(keys.length).toBeGreaterThan(0);
     for (const key of await redis.admin.keys('*')) {
-      expect(key).not.toContain(once.entry);
-      expect(await redis.admin.get(key)).not.toContain(once.signature.slice(0, 20));
+      const held = key.includes('6:gossip') ? (await redis.admin.xrange(key, '-', '+')).join() : await redis.admin.get(key);
+      expect(key + held).not.toContain(once.entry);
+      expect(key + held).not.toContain(once.signature.slice(0, 20));
     }
     for (const key of keys) expect(await redis.admin.pttl(key)).toBeGreaterThan(WINDOW);
   });
@@ -167,7 +95,8 @@ describe.skipIf(redisVersion === undefined)(`replicas on one Redis${withRedis}`,
     await redis.admin.flushall();
     expect(await b.store.consume({ ...once, streamId: 'x' })).toBe('forgotten');
     expect(await a.store.consume(use({ created: seconds() }))).toBe('forgotten');
-    // The clock of its client is ahead: the replica that took it moves the fence behind it, for all.
+    // The clock of its client is ahead: the other replica heard of it, and the one that took it moves the fence behind it, for all.
+    expect(['replayed', 'forgotten']).toContain(await b.store.consume({ ...ahead, streamId: 'x' }));
     await new Promise((resolve) => setTimeout(resolve, 2500));
     expect(await b.store.consume({ ...ahead, streamId: 'x' })).toBe('forgotten');
     await until(() => [...a.log, ...b.log].join('').includes('nonces that Redis does not know'));
@@ -199,12 +128,91 @@ describe.skipIf(redisVersion === undefined)(`replicas on one Redis${withRedis}`,
     const before = use({ created: seconds() });
     const verdicts = await Promise.all(Array.from({ length: 200 }, () => b.store.consume(use({ created: before.created }))));
     expect(verdicts.filter((verdict) => verdict === 'forgotten').length).toBeGreaterThan(150);
+    await settled(a, b);
+  });
+
+  test('a nonce whose key somebody removes is known to every replica that heard of it', async () => {
+    const once = use();
+    expect(await a.store.consume(once)).toBe('first');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    for (let at = 0; at < 3; at++) {
+      await redis.admin.del(await redis.admin.keys('*5:nonce*'));
+      expect(await b.store.consume({ ...once, streamId: 'x' })).toBe('replayed');
+      expect(await a.store.consume({ ...once, streamId: 'x' })).toBe('replayed');
+    }
+  });
+
+  test('a replica that starts later takes no nonce whose key somebody removed before', async () => {
+    const once = use();
+    const ahead = use({ created: seconds() + 4 });
+    for (const each of [once, ahead]) expect(await a.store.consume(each)).toBe('first');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await redis.admin.del(await redis.admin.keys('*5:nonce*'));
+    const late = await startReplica(redis.section);
+    try {
+      expect(await late.store.consume({ ...once, streamId: 'x' })).toBe('forgotten');
+      expect(await late.store.consume({ ...ahead, streamId: 'x' })).toBe('replayed');
+    } finally {
+      await late.stop();
+    }
+  });
+
+  test('something that is not of the fleet among what replicas tell: an alarm, and a fence', async () => {
+    const [stream = ''] = await redis.admin.keys('*6:gossip*');
+    const once = use();
+    expect(await a.store.consume(once)).toBe('first');
+    await redis.admin.xadd(stream, '*', 'batch', 'x'.repeat(100));
+    await until(() => [a, b].every(({ log }) => log.join('').includes('not of the fleet')));
+    await settled(a, b);
+    await redis.admin.del(await redis.admin.keys('*5:nonce*'));
+    expect(await b.store.consume({ ...once, streamId: 'x' })).toBe('forgotten');
+  });
+
+  test('what was told once and is told again is nothing new', async () => {
+    const [stream = ''] = await redis.admin.keys('*6:gossip*');
+    const told = (await redis.admin.xrange(stream, '-', '+')).map(([, [, value = '']]) => value);
+    const genuine = told.filter((value) => !value.startsWith('xxx')).slice(-20);
+    expect(genuine.length).toBeGreaterThan(2);
+    const logged = () => a.log.length + b.log.length;
+    const before = logged();
+    for (const value of genuine) await redis.admin.xadd(stream, '*', 'batch', value);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(logged()).toBe(before);
     await serves(b);
+  });
+
+  test('replicas that cannot hear deny, and hear again', async () => {
+    const kill = async () => {
+      const clients = String(await redis.admin.client('LIST'))
+        .split('\n')
+        .filter((line) => line.includes('name=hermesbridge-gossip'));
+      for (const line of clients) await redis.admin.client('KILL', 'ID', Number(/id=(\d+)/.exec(line)?.[1]));
+    };
+    const errors: string[] = [];
+    for (let at = 0; at < 20; at++) {
+      await kill();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await Promise.resolve(b.store.consume(use())).catch((error: Error) => errors.push(error.message));
+    }
+    expect(errors.filter((message) => message.includes('not heard of')).length).toBeGreaterThan(5);
+    const back = performance.now();
+    await settled(a, b);
+    expect(performance.now() - back).toBeLessThan(3000);
+  });
+
+  test('a stream that begins anew behind where it was: a fence, and it goes on', async () => {
+    const [stream = ''] = await redis.admin.keys('*6:gossip*');
+    const [[, [, value = '']] = ['', []]] = await redis.admin.xrevrange(stream, '+', '-', 'COUNT', 1);
+    await redis.admin.xadd(stream, `${Date.now() + 3_600_000}-0`, 'batch', value);
+    await redis.admin.del(stream);
+    await until(() => [a, b].every(({ log }) => log.join('').includes('what this replica told itself')));
+    await settled(a, b);
   });
 
   test('the quota is each replica’s own', async () => {
     const few = await startReplica(redis.section, Date.now, 2);
     try {
+      await nextSecond();
       const verdicts = [];
       for (let at = 0; at < 3; at++) verdicts.push(await few.store.consume(use({ jkt: 'flooder' })));
       expect(verdicts, few.log.join('')).toEqual(['first', 'first', 'quota']);
@@ -272,6 +280,19 @@ describe.skipIf(redisVersion === undefined)(`replicas on one Redis${withRedis}`,
     await serves(c);
     expect(performance.now() - back).toBeLessThan(2000);
     await c.stop();
+  });
+
+  test('a Redis that lets in anyone is refused, and so is one that is not the right one', async () => {
+    const open = await startRedis({
+      users: ['user default on nopass ~* &* +@all', 'user hermesbridge on >password-of-the-gateways ~* &* +@all'],
+    });
+    try {
+      await expect(startReplica(open.section)).rejects.toThrow('answers who has no password');
+      const { certificates: _, ...elsewhere } = { ...redis.section, certificates: 0, url: open.section.url };
+      await expect(startReplica(elsewhere)).rejects.toThrow('cannot be reached');
+    } finally {
+      await open.stop();
+    }
   });
 
   test('killed and started again, empty: denied at once, nothing old is allowed, and new requests are after two seconds', async () => {

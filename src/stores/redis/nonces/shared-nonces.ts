@@ -19,6 +19,7 @@ export const MOST_APART_MILLIS = 30_000;
 /** Between reading the clock for a request and asking Redis about its nonce. */
 const SLACK_MILLIS = 10_000;
 const MOST_ATTEMPTS = 3;
+const UNHEARD = 'Redis: the other replicas are not heard of';
 
 /**
  * A key lives by Redis's clock. Both when it was set and when it is looked for again that clock was within MOST_APART of the
@@ -37,16 +38,24 @@ const CONSUME = new Script(`
   return {'taken'}
 `);
 
+/** What replicas tell each other, by the name that a nonce has in Redis. */
+export interface OtherReplicas {
+  /** Whether what they took is known here, but for the last milliseconds. */
+  readonly isCurrent: boolean;
+  /** Seconds since the epoch: what was signed before may have been taken before this replica listened. */
+  readonly hearsFrom: number;
+  isHeard(name: string): boolean;
+  /** This replica took it. */
+  taken(name: string): void;
+}
+
 export interface SharedNonceSettings {
   readonly connection: RedisConnection;
   readonly configuration: RedisConfiguration;
   readonly secret: string;
   /** This replica's own: asked first, and it keeps what it took whatever becomes of Redis. */
   readonly own: NonceMemory;
-  /** Whether another replica told of the nonce with this name. */
-  readonly isHeard?: (name: string) => boolean;
-  /** The nonce with this name was taken by this replica. */
-  readonly onTaken?: (name: string, retainUntil: number) => void;
+  readonly others: OtherReplicas;
   /** As NonceMemory has it. */
   readonly windowMillis: number;
   /** Milliseconds since the epoch. */
@@ -101,10 +110,13 @@ export class SharedNonces implements NonceStore {
   }
 
   async consume(use: NonceUse): Promise<NonceVerdict> {
-    const { own, clock, isHeard, onTaken } = this.#settings;
+    const { own, clock, others } = this.#settings;
     const known = own.look(use);
     if (known !== undefined) return known;
     if (this.#problem !== undefined) throw new RedisError(`Redis: ${this.#problem}`);
+    if (!others.isCurrent) throw new RedisError(UNHEARD);
+    // A key that somebody removed before this replica was there would be missing here without anyone having told.
+    if (use.created < others.hearsFrom) return 'forgotten';
     const name = this.#names.tag(use.entry);
     const bucket = Buffer.from(name.slice(0, 2), 'base64url').readUInt8(0) % BUCKETS;
     const key = this.#key(bucket, 'nonce', name);
@@ -117,9 +129,11 @@ export class SharedNonces implements NonceStore {
       const [answer, held, leftMillis] = await this.#ask(bucket, use.created, [this.#key(bucket, 'epoch'), key], values);
       if (answer === 'taken') {
         this.#epochs.taken(bucket, use.created);
-        if (isHeard?.(name)) return 'replayed';
+        // Its key was removed, by whomever: it is known all the same.
+        if (others.isHeard(name)) return 'replayed';
+        if (!others.isCurrent) throw new RedisError(UNHEARD);
         const verdict = own.consume(use);
-        if (verdict === 'first') onTaken?.(name, use.retainUntil);
+        if (verdict === 'first') others.taken(name);
         return verdict;
       }
       if (answer === 'held') return this.#whoHolds(key, String(held), Number(leftMillis), asker, use.streamId);
