@@ -14,8 +14,9 @@ export interface ProbedRevocation {
   readonly kind: Kind;
   /** From the sending of the revocation until the last request that was allowed reached the provider; 0 for none after it. */
   readonly lastAllow: number;
-  /** The same until that request had been sent. */
+  /** The same until the last of them had been sent, and until the last answer of the provider came back. */
   readonly lastSent: number;
+  readonly lastAnswer: number;
   /** From the sending of the revocation until it was said to be in force everywhere. */
   readonly acknowledged: number;
   /** From there on until a request that was on its way before, and allowed, reached the provider; negative for none. */
@@ -38,6 +39,8 @@ const SIGNED_BEFORE = 90;
 
 /** Of `revoked`, as src/reason.ts has it. */
 const REVOKED = 401;
+/** Allowed, and ended before the provider's answer came back; or not judged at all, which is void after the acknowledgement. */
+const CUT = 503;
 
 interface Probe {
   readonly gateway: number;
@@ -97,7 +100,9 @@ function judge(
   kind: Kind,
   { sentAt, acknowledgedAt }: { sentAt: number; acknowledgedAt: number },
 ): ProbedRevocation {
-  const odd = answers.find(({ status }) => status !== 200 && status !== REVOKED);
+  const odd = answers.find(
+    ({ status, sentAt: at }) => status !== 200 && status !== REVOKED && (status !== CUT || at > acknowledgedAt),
+  );
   if (odd) throw new VoidRun(`the ${odd.who} of a revocation by ${kind} was answered with ${odd.status}`);
   const early = answers.find((answer) => answer.status !== 200 && answer.answeredAt < sentAt);
   if (early) throw new VoidRun(`the ${early.who} of a revocation by ${kind} was denied before it`);
@@ -109,13 +114,15 @@ function judge(
       `the ${wrong.who} of a revocation by ${kind} was allowed at gateway ${wrong.gateway}, ${late} ms after its acknowledgement`,
     );
   }
-  const allowed = answers.filter(({ status }) => status === 200);
-  const arrivedAt = Math.max(...allowed.map(({ arrivedAt = Number.NaN }) => arrivedAt));
-  if (Number.isNaN(arrivedAt)) throw new VoidRun('the provider did not say when a request arrived');
+  const allowed = answers.filter(({ status }) => status !== REVOKED);
+  const latest = (of: (answer: Probed) => number) => Math.max(...allowed.map(of));
+  // Of one that was cut the provider's answer did not come, which says when it arrived.
+  const arrivedAt = latest((answer) => answer.arrivedAt ?? answer.answeredAt);
   return {
     kind,
     lastAllow: Math.max(0, arrivedAt - sentAt),
-    lastSent: Math.max(0, Math.max(...allowed.map((answer) => answer.sentAt)) - sentAt),
+    lastSent: Math.max(0, latest((answer) => answer.sentAt) - sentAt),
+    lastAnswer: Math.max(0, latest((answer) => (answer.status === 200 ? answer.answeredAt : 0)) - sentAt),
     acknowledged: acknowledgedAt - sentAt,
     straggler: arrivedAt - acknowledgedAt,
     probes: answers.length,

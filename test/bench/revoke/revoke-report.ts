@@ -41,6 +41,7 @@ export function report({ modes, perSecond }: RevokeBenchResult): string[] {
       row('', ['p50', 'p99', 'most']),
       line('from sending to the last allow at the provider', revocations, 'lastAllow'),
       line('from sending to the last request allowed', revocations, 'lastSent'),
+      line('from sending to the last answer of the provider', revocations, 'lastAnswer'),
       line('from sending to the acknowledgement', revocations, 'acknowledged'),
       line('from the acknowledgement to a straggler', revocations, 'straggler'),
       `  allowed of ${after} requests sent after an acknowledgement: 0`,
