@@ -9,7 +9,8 @@ import { addressesOf, type RedisConfiguration } from '../stores/redis/configurat
 import { RedisConnection } from '../stores/redis/connection.ts';
 import { refuseOpenRedis } from '../stores/redis/refuse-open-redis.ts';
 import { announcePresence } from '../stores/redis/restrictions/announce-presence.ts';
-import { publishRestrictions } from '../stores/redis/restrictions/publish-restrictions.ts';
+import { NAMED_MILLIS } from '../stores/redis/restrictions/hear-presence.ts';
+import { publishRestrictions, USUAL_BOUND_SECONDS } from '../stores/redis/restrictions/publish-restrictions.ts';
 import { BLOCK_MILLIS, RedisFeed } from '../stores/redis/restrictions/redis-feed.ts';
 import { RestrictionKeys } from '../stores/redis/restrictions/statements.ts';
 import { SegmentMaker } from '../stores/sqlite/restrictions/segment-maker.ts';
@@ -58,6 +59,8 @@ export interface PublishingSettings extends SharedRestrictionSettings {
 export async function startPublishing(settings: PublishingSettings): Promise<{ stop(): Promise<void> }> {
   const { configuration, log } = settings;
   const secrets = await readRedisSecrets(configuration, 'control.redis');
+  // Gateways may rely on what a vault said before, whether or not this one reaches Redis by now.
+  settings.followers.expectOthers(USUAL_BOUND_SECONDS + NAMED_MILLIS / 1000);
   const ended = new AbortController();
   const open = async () => {
     for (let told = false; !ended.signal.aborted; told = true) {

@@ -28,7 +28,8 @@ interface Fleet {
 }
 
 async function openFleet(redis: Record<string, unknown>, replicas: number): Promise<Fleet> {
-  const scene = await openScene({ replicas, redis: { ...PATIENT, ...redis } });
+  // There is no vault that would publish restrictions in this Redis.
+  const scene = await openScene({ replicas, redis: { ...PATIENT, ...redis }, restrictions: { feed: 'store' } });
   const ports = [scene.port];
   for (let at = 1; at < replicas; at++) ports.push(Number(new URL((await scene.world.addGateway(`replica-${at}`)).url).port));
   const fresh = () => {

@@ -24,7 +24,7 @@ export interface PublishRestrictionsSettings {
   };
   /** `other`: a second vault speaks in this Redis. Told once for each change. */
   readonly onState: (state: 'publishing' | 'interrupted' | 'other', error?: unknown) => void;
-  /** New gateways have to wait, or cannot catch up; it is tried again. */
+  /** New gateways have to wait, or cannot catch up; it is tried again. Told once for each change. */
   readonly onSnapshotError: (error: unknown) => void;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
@@ -37,7 +37,7 @@ const RETRY_MILLIS = 250;
 const SNAPSHOT_MILLIS = 30_000;
 const SNAPSHOT_RETRY_MILLIS = 2000;
 /** The bound of a gateway that nobody knows, where its configuration says nothing. */
-const USUAL_BOUND_SECONDS = 5;
+export const USUAL_BOUND_SECONDS = 5;
 
 /** @throws {RedisError} @returns to be called to end it */
 export async function publishRestrictions(settings: PublishRestrictionsSettings): Promise<() => Promise<void>> {
@@ -62,15 +62,18 @@ export async function publishRestrictions(settings: PublishRestrictionsSettings)
   const stream = new PublishedStream({ connection, keys, store, named: () => presence.named, clock });
   const snapshot = new PublishedSnapshot(settings);
   const before = await stream.before();
-  // Gateways may rely on what was said before the vault stopped, and are waited for although they have not said anything yet.
+  // Gateways may rely on what was said before the vault stopped, and are waited for although they have not said anything yet. The
+  // statement that is there need not be the last one: there may be others.
   if (before) presence.remember(before.followers);
-  else followers.expectOthers(USUAL_BOUND_SECONDS + NAMED_MILLIS / 1000);
+  const bounds = (before?.followers ?? []).map(([, bound]) => bound);
+  followers.expectOthers(Math.max(USUAL_BOUND_SECONDS, ...bounds) + NAMED_MILLIS / 1000);
   let state: string | undefined;
   const tell = (now: 'publishing' | 'interrupted' | 'other', error?: unknown) => {
     if (state !== now) onState(now, error);
     state = now;
   };
   let lost = true;
+  let isSnapshotLate = false;
   const publish = async () => {
     while (!ended.signal.aborted) {
       news = false;
@@ -103,8 +106,10 @@ export async function publishRestrictions(settings: PublishRestrictionsSettings)
       lost = false;
       try {
         await snapshot.update(() => ended.signal.aborted);
+        isSnapshotLate = false;
       } catch (error) {
-        if (!ended.signal.aborted) onSnapshotError(error);
+        if (!isSnapshotLate && !ended.signal.aborted) onSnapshotError(error);
+        isSnapshotLate = true;
         lost = true;
         await pause(SNAPSHOT_RETRY_MILLIS);
       }

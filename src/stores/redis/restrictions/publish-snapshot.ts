@@ -82,8 +82,7 @@ export class PublishedSnapshot {
     const { to, head, sha256, bytes } = made;
     const key = keys.segment(store.epoch, to, sha256);
     await connection.run((client) => client.set(key, Buffer.from(bytes), 'PX', LIVE_MILLIS), ANSWER_MILLIS);
-    const next = segments.with(Math.min(index, segments.length - 1), { to, head, sha256 });
-    const changed = index < segments.length ? next : [...segments, { to, head, sha256 }];
+    const changed = [...segments.slice(0, index), { to, head, sha256 }, ...segments.slice(index + 1)];
     await this.#list(changed);
     this.#segments = changed;
     return true;

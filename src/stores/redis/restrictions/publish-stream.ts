@@ -34,7 +34,8 @@ export class PublishedStream {
   readonly #settings: PublishStreamSettings;
   #first = 1;
   #sent = 0;
-  #isKnown = false;
+  /** `doubted`: it may be as it was left. `broken`: it is not, or what was added was not taken. */
+  #found: 'intact' | 'doubted' | 'broken' = 'doubted';
   #said = { at: 0, sealed: '' };
 
   constructor(settings: PublishStreamSettings) {
@@ -55,24 +56,25 @@ export class PublishedStream {
    */
   async publish(covered: number): Promise<{ readonly intact: boolean; readonly other: boolean }> {
     const { store } = this.#settings;
-    if (!this.#isKnown) await this.#look(covered);
-    this.#isKnown = false;
+    if (this.#found === 'broken' || (this.#found === 'doubted' && !(await this.#isAsLeft(covered)))) await this.#begin(covered);
+    this.#found = 'doubted';
     for (;;) {
       const rows = this.#rows();
       const last = rows.at(-1)?.sequence ?? this.#sent;
       // What does not go to the end would look like something taken back.
       if (rows.length > 0 && last < store.lastSequence()) {
         if (await this.#add(rows)) continue;
+        this.#found = 'broken';
         return { intact: false, other: false };
       }
       const written = await this.#say(rows, last, covered);
-      this.#isKnown = written.intact;
+      this.#found = written.intact ? 'intact' : 'broken';
       return written;
     }
   }
 
-  /** Goes on from where the stream is, or begins it anew. */
-  async #look(covered: number): Promise<void> {
+  /** Goes on from where the stream is. */
+  async #isAsLeft(covered: number): Promise<boolean> {
     const { connection, keys, store } = this.#settings;
     const key = keys.stream(store.epoch);
     const found = await connection.run(
@@ -83,8 +85,14 @@ export class PublishedStream {
     const reaches = first !== undefined && first <= covered + 1;
     if (reaches && last !== undefined && this.#isOurs(found?.[2]?.[1])) {
       [this.#first, this.#sent] = [first, last];
-      return;
+      return true;
     }
+    return false;
+  }
+
+  async #begin(covered: number): Promise<void> {
+    const { connection, keys, store } = this.#settings;
+    const key = keys.stream(store.epoch);
     // Nobody is told of a stream while it is written.
     await connection.run((client) => client.multi().del(key).del(keys.key('head')).exec(), ANSWER_MILLIS);
     this.#first = Math.max(1, (covered > 0 ? covered : store.lastSequence()) - KEPT + 1);

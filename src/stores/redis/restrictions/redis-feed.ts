@@ -28,6 +28,8 @@ export const BLOCK_MILLIS = 250;
 const ANSWER_MILLIS = 2000;
 const SEGMENT_MILLIS = 10_000;
 const ROWS = 500;
+/** Restrictions whose signatures take longer to verify than a segment to take over. */
+const FAR = 1000;
 
 interface Fetched {
   readonly to: number;
@@ -50,12 +52,15 @@ export class RedisFeed implements FeedSource {
   async ask(question: FeedQuestion): Promise<FeedPage | VouchedSegment> {
     const { after, epoch } = question;
     if (epoch !== undefined) this.#settings.report(question);
-    let entries = epoch === undefined ? [] : await this.#readStream(epoch, after, question.wait * 1000);
+    // Who is complete waits for news; who is not first learns how far there is to go.
+    let entries = epoch !== undefined && question.wait > 0 ? await this.#readStream(epoch, after, question.wait * 1000) : [];
     const statement = await this.#readStatement(question.follower);
-    const { last } = statement;
+    const { last, first } = statement;
     const heard = { epoch: statement.epoch, last, heardAt: this.#heardAt };
     if (epoch !== statement.epoch) return { ...heard, restrictions: [], head: '' };
-    if (after < last && after + 1 < statement.first) return { ...heard, segment: await this.#readSegment(statement, after) };
+    const segment = after + 1 < first || last - after > FAR ? await this.#readSegment(statement, after) : undefined;
+    if (segment) return { ...heard, segment };
+    if (after + 1 < first) throw new Error(`no snapshot reaches from ${after} to the stream yet`);
     // It may have come after the stream was read, but before the statement was.
     if (entries.length === 0 && after < last) entries = await this.#readStream(epoch, after, 0);
     const restrictions = entries.map(({ sequence, compact }) => ({ sequence, restriction: compact }));
@@ -99,7 +104,8 @@ export class RedisFeed implements FeedSource {
     return statement;
   }
 
-  async #readSegment({ epoch, last }: HeadStatement, after: number): Promise<FeedSegment> {
+  /** `undefined` when no snapshot goes beyond. */
+  async #readSegment({ epoch, last }: HeadStatement, after: number): Promise<FeedSegment | undefined> {
     const { connection, keys } = this.#settings;
     const covers = (manifest: SnapshotManifest | undefined) =>
       manifest?.epoch === epoch && (manifest.segments.at(-1)?.to ?? 0) > after;
@@ -109,7 +115,7 @@ export class RedisFeed implements FeedSource {
       if (sealed !== null && this.#manifest === undefined) throw new RefusedFeed('its snapshot is not sealed by the fleet');
     }
     const manifest = this.#manifest;
-    if (manifest === undefined || !covers(manifest)) throw new Error(`no snapshot reaches from ${after} to the stream yet`);
+    if (manifest === undefined || !covers(manifest)) return undefined;
     const index = manifest.segments.findIndex(({ to }) => to > after);
     const fetched = this.#next;
     this.#next = undefined;

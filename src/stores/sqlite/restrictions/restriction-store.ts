@@ -104,7 +104,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
     const sameNumbers = goesOn && sequence === from.sequence && head === from.head && this.#listeners.size === 0;
     const batch = { rows: { segment, from, sameNumbers }, position };
     if (!sameNumbers) {
-      if (this.#ahead !== undefined) throw new RefusedFeed(`it does not go on from ${from.sequence}`);
+      if (this.#ahead !== undefined) throw new StoreError('the copy is still being written');
       await new Promise<unknown>((resolve, reject) => this.#enqueue({ batch, ahead: undefined, resolve, reject }));
       return;
     }
