@@ -47,7 +47,7 @@ function nanos(rounds: number, run: (round: number) => void): number {
   return ((user + system) * 1000) / rounds;
 }
 
-if (!existsSync(file)) writeRestrictions(file, count, OPERATOR);
+if (!existsSync(file)) writeRestrictions(file, { count, operator: OPERATOR });
 print(`${count} revocations, ${megabytes(statSync(file).size)} on disk`);
 let started = performance.now();
 const store = await SqliteRestrictionStore.open(file);

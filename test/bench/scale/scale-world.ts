@@ -65,8 +65,10 @@ export async function startScaleWorld(shared: boolean, scale: Scale, say: (line:
     const nonce = /nonce="([^"]+)"/.exec(replayed.toString('latin1'))?.[1] ?? '';
     const jkt = agent.publicKey.jkt;
     const made = { count: scale.nonces, witness: { entry: nonceEntry(jkt, nonce), jkt } };
+    const author = { key: credentials.operatorKey, keyId: credentials.operatorKeyId };
+    const witness = readRootForm(revoked).untrustedClaims.jti;
     const restrict = (file: string) =>
-      writeRestrictions(file, scale.restrictions, operatorDid, readRootForm(revoked).untrustedClaims.jti);
+      writeRestrictions(file, { count: scale.restrictions, operator: operatorDid, author, witness });
     const provider = await startProvider();
     stops.push(provider.stop);
 
