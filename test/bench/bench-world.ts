@@ -109,7 +109,8 @@ async function stopAll(stops: (() => Promise<unknown>)[]): Promise<void> {
 
 const TMPFS = 0x01021994;
 
-async function describeMachine(envoyPath: string, directory: string): Promise<Machine> {
+/** @param directory where stores are put */
+export async function describeMachine(envoyPath: string, directory: string): Promise<Machine> {
   const version = /version: [0-9a-f]*\/([\d.]+)/.exec(execFileSync(envoyPath, ['--version'], { encoding: 'utf8' }))?.[1];
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
@@ -120,4 +121,9 @@ async function describeMachine(envoyPath: string, directory: string): Promise<Ma
     envoy: version ?? 'unknown',
     store: (await statfs(directory)).type === TMPFS ? 'memory' : 'disk',
   };
+}
+
+/** For the head of a report. */
+export function machineLine({ cpu, cores, memoryGiB, platform, node, envoy, store }: Machine): string {
+  return `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${platform}, Node ${node}, Envoy ${envoy}; the stores lie on ${store}`;
 }

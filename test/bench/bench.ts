@@ -9,6 +9,7 @@ import { measureMemory } from './memory.ts';
 import { type BenchResult, goals, medians, ratios, table, WITH_CHAIN } from './report.ts';
 import { measureStart } from './start-time.ts';
 import { measureRound, type Round, startSystems } from './systems.ts';
+import { within } from './within.ts';
 
 const HELP = `Usage: npm run bench [-- options]
 
@@ -109,11 +110,4 @@ async function measure(
   await service.stop();
   const memory = values.memory ? await measureMemory(world, settings.connections, say) : undefined;
   return { ...result, firstByte, memory };
-}
-
-function within(text: string, option: string, least: number, most: number): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < least || value > most)
-    throw new Error(`${option} takes a whole number from ${least} to ${most}`);
-  return value;
 }

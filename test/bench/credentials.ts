@@ -15,7 +15,7 @@ export const CHAT_PATH = '/openai/v1/chat/completions';
 export const STREAM_PATH = '/streaming/v1/chat/completions';
 export const MODEL = 'gpt-5-mini';
 
-const DETAILS: AuthorizationDetails = {
+export const DETAILS: AuthorizationDetails = {
   type: 'llm_access',
   actions: ['chat'],
   models: ['openai/gpt-5*', 'streaming/gpt-5*'],
@@ -24,6 +24,9 @@ const DETAILS: AuthorizationDetails = {
 
 export interface BenchCredentials {
   readonly operatorDid: string;
+  readonly operatorKey: PrivateKey;
+  /** DID URL of it. */
+  readonly operatorKeyId: string;
   /** The agent's private JWK as JSON. */
   readonly agentKey: string;
   readonly capability: string;
@@ -39,11 +42,12 @@ export async function makeCredentials(links = 0): Promise<BenchCredentials> {
   const operatorKey = generatePrivateKey('Ed25519');
   const agentKey = generatePrivateKey('Ed25519');
   const operatorDid = didKeyOf(operatorKey.publicKey);
+  const operatorKeyId = resolveSelfDescribing(operatorDid).verificationMethods[0]?.id ?? '';
   const issuedAt = Math.floor(Date.now() / 1000);
   const capability = await issueRootToken({
     operatorKey,
     operator: operatorDid,
-    operatorKeyId: resolveSelfDescribing(operatorDid).verificationMethods[0]?.id ?? '',
+    operatorKeyId,
     agent: didKeyOf(agentKey.publicKey),
     agentKey: agentKey.publicKey,
     agentAlgorithm: 'Ed25519',
@@ -63,6 +67,8 @@ export async function makeCredentials(links = 0): Promise<BenchCredentials> {
   const [agent, acting] = [agentKey, delegated.key].map((key) => JSON.stringify(exportPrivateJwk(key)));
   return {
     operatorDid,
+    operatorKey,
+    operatorKeyId,
     agentKey: agent ?? '',
     capability,
     delegated: { key: acting ?? '', capability: delegated.capability },

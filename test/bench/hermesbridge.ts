@@ -56,17 +56,18 @@ export async function spawnHermesbridge(settings: HermesbridgeSettings): Promise
   return { ...(await spawnServe({ verify }, settings)), socket: serviceSocket(directory) };
 }
 
-/** The program's `serve` with a configuration of one's own. */
+/** The program's `serve`, or with `up` its own Envoy too, with a configuration of one's own. */
 export async function spawnServe(
   configuration: object,
   { directory, flags = [], probe = false }: Pick<HermesbridgeSettings, 'directory' | 'flags' | 'probe'>,
+  command: 'serve' | 'up' = 'serve',
 ): Promise<Omit<Hermesbridge, 'socket'>> {
   const file = join(directory, 'hermesbridge.yaml');
   await writeFile(file, stringify(configuration));
   const program = startProgram(process.execPath, [
     ...flags,
     ...(probe ? ['--expose-gc', '--import', PROBE] : []),
-    ...[MAIN, 'serve', '--config', file],
+    ...[MAIN, command, '--config', file],
   ]);
   return {
     ...program,

@@ -10,9 +10,19 @@ export interface Exchange {
 }
 
 const NOTHING = Buffer.alloc(0);
+const isOk = (head: string) => head.startsWith('HTTP/1.1 200');
 
-/** @param reject called with an answer that is not 200, and when the connection ends */
-export function makeExchange(socket: Socket, answered: (exchange: Exchange) => void, reject: (error: Error) => void): Exchange {
+/**
+ * @param answered called with each answer that is expected, and its head
+ * @param reject called with an answer that is not, and when the connection ends
+ * @param isExpected by the head of the answer
+ */
+export function makeExchange(
+  socket: Socket,
+  answered: (exchange: Exchange, head: string) => void,
+  reject: (error: Error) => void,
+  isExpected: (head: string) => boolean = isOk,
+): Exchange {
   const exchange: Exchange = { socket, sentAt: 0 };
   let received: Buffer = NOTHING;
   socket.on('data', (chunk: Buffer) => {
@@ -22,9 +32,9 @@ export function makeExchange(socket: Socket, answered: (exchange: Exchange) => v
     const head = received.latin1Slice(0, headEnd);
     const length = /\r\ncontent-length: (\d+)/i.exec(head)?.[1];
     if (length !== undefined && received.length < headEnd + 4 + Number(length)) return;
-    if (length === undefined || !head.startsWith('HTTP/1.1 200')) return reject(new Error(`an answer was not 200:\n${received}`));
+    if (length === undefined || !isExpected(head)) return reject(new Error(`an answer was not as expected:\n${received}`));
     received = NOTHING;
-    answered(exchange);
+    answered(exchange, head);
   });
   socket.on('error', reject).on('close', () => reject(new Error('Envoy closed a connection')));
   return exchange;

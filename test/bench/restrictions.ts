@@ -1,23 +1,21 @@
 // A million revocations: what they take in memory and on disk, how long they load, and what a request pays for looking.
 // node --expose-gc test/bench/restrictions.ts [--count N] [--file FILE that is kept]
 
-import { hash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { existsSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { nextHead } from '../../src/restrictions/feed-head.ts';
-import { entryOf, type RestrictableChain } from '../../src/restrictions/restrictable-chain.ts';
+import type { RestrictableChain } from '../../src/restrictions/restrictable-chain.ts';
 import { RestrictionSet } from '../../src/restrictions/restriction-set.ts';
 import { ALWAYS, ENTRY_WORDS, RevocationTable } from '../../src/restrictions/revocation-table.ts';
-import { openRestrictions } from '../../src/stores/sqlite/restrictions/restriction-database.ts';
 import { SqliteRestrictionStore } from '../../src/stores/sqlite/restrictions/restriction-store.ts';
+import { jtiOf, writeRestrictions } from './made-restrictions.ts';
 
 const { values } = parseArgs({ options: { count: { type: 'string', default: '1000000' }, file: { type: 'string' } } });
 const count = Number(values.count);
 const file = values.file ?? join(tmpdir(), `restrictions-${process.pid}.db`);
 const OPERATOR = 'did:webvh:QmfGEUAcMpzo25kF2Rhn8L5FAXysfGnkzjwdKoNPi615XQ:vault.example:operators:acme';
-const jtiOf = (number: number) => hash('sha256', `jti ${number}`, 'buffer').toString('base64url', 0, 16);
 const gc = globalThis.gc ?? (() => {});
 
 function memory(): number {
@@ -28,36 +26,6 @@ function memory(): number {
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
 const print = (line: string) => process.stdout.write(`${line}\n`);
-
-/** Signatures are not looked at when a file of one's own is loaded, so that these need none. */
-function write(): void {
-  const database = openRestrictions(file);
-  database.exec('PRAGMA synchronous = OFF; BEGIN');
-  const insert = database.prepare('INSERT INTO restrictions (id, jws, head) VALUES (?, ?, ?)');
-  const revoke = database.prepare('INSERT INTO revocations VALUES (?, ?, ?)');
-  const header = Buffer.from(JSON.stringify({ alg: 'Ed25519', kid: `${OPERATOR}#key-1`, typ: 'agent-restriction+jwt' })).toString(
-    'base64url',
-  );
-  const signature = Buffer.alloc(64, 1).toString('base64url');
-  let head = '';
-  for (let number = 1; number <= count; number++) {
-    const id = hash('sha256', `id ${number}`, 'buffer').toString('base64url', 0, 16);
-    const claims = {
-      at: 1_767_225_600,
-      by: OPERATOR,
-      effect: 'revoke',
-      id,
-      reason: 'measured',
-      target: { token: jtiOf(number) },
-    };
-    const compact = `${header}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.${signature}`;
-    head = nextHead(head, compact);
-    insert.run(id, compact, head);
-    revoke.run(number, entryOf(OPERATOR, 'token', jtiOf(number)), ALWAYS);
-  }
-  database.exec('COMMIT; PRAGMA wal_checkpoint(TRUNCATE)');
-  database.close();
-}
 
 function chain(number: number, links: number): RestrictableChain {
   const link = (at: number) => ({
@@ -79,7 +47,7 @@ function nanos(rounds: number, run: (round: number) => void): number {
   return ((user + system) * 1000) / rounds;
 }
 
-if (!existsSync(file)) write();
+if (!existsSync(file)) writeRestrictions(file, { count, operator: OPERATOR });
 print(`${count} revocations, ${megabytes(statSync(file).size)} on disk`);
 let started = performance.now();
 const store = await SqliteRestrictionStore.open(file);

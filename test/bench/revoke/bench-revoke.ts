@@ -1,76 +1,158 @@
-// `npm run bench:revoke`: how long a revocation takes to be felt, at streams that run and at requests that come, embedded.
+// `npm run bench:revoke`: how long a revocation takes to be felt, by requests that come and by streams that run, embedded and over
+// replicas that share a Redis.
 
+import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
-import { percentiles } from '../percentiles.ts';
-import { cutRound } from './cut-streams.ts';
-import { measureLastAllow } from './last-allow.ts';
-import { startRevokeWorld } from './revoke-world.ts';
+import { locateEnvoy } from '../../../src/envoy/locate-envoy.ts';
+import { redisVersion } from '../../stores/redis/redis-server.ts';
+import { describeMachine, INTERRUPTED, machineLine } from '../bench-world.ts';
+import { VoidRun } from '../load.ts';
+import { startProgress } from '../vault/progress.ts';
+import { openWirePool } from '../wire-pool.ts';
+import { within } from '../within.ts';
+import { judgeBackground, startBackground } from './background.ts';
+import { type CutRound, cutRound } from './cut-streams.ts';
+import { type ProbedRevocation, probeRevocation } from './probed-revocation.ts';
+import { type ModeResult, nameOf, type RevokeBenchResult, report, revokeGoals } from './revoke-report.ts';
+import { type RevokeWorld, startRevokeWorld } from './revoke-world.ts';
+import { KINDS } from './targets.ts';
 
 const HELP = `Usage: npm run bench:revoke [-- options]
 
-A vault and a gateway in one process behind a real Envoy. Streams of an agent, beside as many of another, until the agent is revoked;
-and requests of sessions that are revoked one after the other, beside a steady load. All times are from the moment at which the
-revocation is acknowledged as in force; negative ones were over before that.
+Revokes sessions, agents, tokens and keys in turns, while requests of the target and of a descendant keep coming at every gateway,
+beside a steady load of good requests and attacks; and then while streams of the target and of a descendant run, beside as many of
+another agent. First with the vault and one gateway in one process, then with a vault and replicas that share a real Redis; each
+gateway has a real Envoy of its own. About three minutes.
 
-  --rounds N       agents that are revoked with their streams running (default 10)
+  --mode M         embedded, redis or both (default both; redis needs redis-server on the PATH)
+  --revocations N  under load, of each mode (default 200)
+  --rate R         requests a second beside them (default 300)
+  --every MS       milliseconds between two requests of a target (default 2)
+  --replicas N     gateways that share the Redis, 2 to 8 (default 3)
+  --rounds N       targets with streams running, of each mode (default 20)
   --streams N      streams of each (default 64)
-  --revocations N  sessions that are revoked under load (default 200)
-  --rate N         requests a second beside them (default 300)
+  --json FILE      also write the results as JSON
   --help           this text
+
+  ENVOY_BIN        the Envoy to measure under
+
+"To the last allow" ends when the last request that was allowed reaches the provider. A request that was sent after the
+acknowledgement and allowed fails the run. Exits 0 also where a goal is not reached, and 1 where a run failed or is void: the rate
+could not be kept up, or an answer is neither an allow nor a deny.
 `;
 
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '10' },
-    streams: { type: 'string', default: '64' },
+    mode: { type: 'string', default: 'both' },
     revocations: { type: 'string', default: '200' },
     rate: { type: 'string', default: '300' },
+    every: { type: 'string', default: '2' },
+    replicas: { type: 'string', default: '3' },
+    rounds: { type: 'string', default: '20' },
+    streams: { type: 'string', default: '64' },
+    json: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
   },
 });
-const say = (line: string) => process.stdout.write(`${line}\n`);
-const GRANT = ['--action', 'chat', '--model', 'openai/gpt-5*'];
+const say = (line = '') => process.stdout.write(`${line}\n`);
+/** Until the code is compiled; not measured. */
+const WARMUPS = 12;
+const BETWEEN_MILLIS = 30;
 
+interface Settings {
+  readonly revocations: number;
+  readonly perSecond: number;
+  readonly everyMillis: number;
+  readonly rounds: number;
+  readonly streams: number;
+}
+
+let world: RevokeWorld | undefined;
 if (values.help) say(HELP);
 else await main();
 
 async function main(): Promise<void> {
-  const world = await startRevokeWorld();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => {
+      process.exitCode = INTERRUPTED;
+      void world?.stop().finally(() => process.exit());
+    });
   try {
-    const streams = Number(values.streams);
-    const other = await world.agent('other', ...GRANT);
-    const rounds = [];
-    for (let round = 0; round < Number(values.rounds); round++) {
-      const { did, credentials } = await world.agent(`target-${round}`, ...GRANT);
-      const result = await cutRound(world, { what: { kind: 'agent', value: did }, credentials }, other.credentials, streams);
-      if (result.untouched !== streams) throw new Error(`${streams - result.untouched} streams of another agent did not go on`);
-      rounds.push(result);
-    }
-    say(`${rounds.length} agents revoked, ${streams} streams each, ${streams} of another agent went on`);
-    say(
-      line(
-        'last byte of any stream',
-        rounds.map(({ lastByteMillis }) => lastByteMillis),
-      ),
-    );
-    say(
-      line(
-        'last stream broken',
-        rounds.map(({ lastBrokenMillis }) => lastBrokenMillis),
-      ),
-    );
-    const agent = await world.agent('sessions', ...GRANT, '--max-depth', '1');
-    const load = { revocations: Number(values.revocations), perSecond: Number(values.rate) };
-    const { lastAllowMillis, background } = await measureLastAllow(world, agent, load);
-    say(`${lastAllowMillis.length} sessions revoked, ${background.perSecond.toFixed(0)} requests/s beside them`);
-    say(line('last request allowed', lastAllowMillis));
+    const settings: Settings = {
+      revocations: within(values.revocations, '--revocations', 4, 10_000),
+      perSecond: within(values.rate, '--rate', 10, 5000),
+      everyMillis: within(values.every, '--every', 1, 100),
+      rounds: within(values.rounds, '--rounds', 0, 1000),
+      streams: within(values.streams, '--streams', 2, 1000),
+    };
+    const replicas = within(values.replicas, '--replicas', 2, 8);
+    const wanted = modesOf(values.mode, replicas);
+    const envoy = await locateEnvoy({ onProgress: (line) => process.stderr.write(`${line}\n`) });
+    if (envoy.kind !== 'binary') throw new Error('set ENVOY_BIN to a binary');
+    const machine = await describeMachine(envoy.path, tmpdir());
+    say(`${machineLine(machine)}${redisVersion === undefined ? '' : `, Redis ${redisVersion}`}`);
+    const modes: ModeResult[] = [];
+    for (const mode of wanted) modes.push(await measure(mode, settings));
+    const result: RevokeBenchResult = { machine, perSecond: settings.perSecond, modes };
+    say();
+    for (const line of [...report(result), ...revokeGoals(result)]) say(line);
+    if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(result, undefined, 2)}\n`);
+  } catch (error) {
+    if (process.exitCode === INTERRUPTED) return;
+    process.exitCode = 1;
+    const what = error instanceof VoidRun ? 'the run is void' : 'bench failed';
+    process.stderr.write(`${what}: ${error instanceof Error ? error.message : String(error)}\n${world?.log() ?? ''}\n`);
   } finally {
-    await world.stop();
+    await world?.stop();
   }
 }
 
-function line(what: string, millis: readonly number[]): string {
-  const { p50, p99 } = percentiles(millis);
-  const [half, nearlyAll, most] = [p50, p99, Math.max(...millis)].map((value) => `${value.toFixed(1)} ms`);
-  return `${what.padEnd(28)} p50 ${half}, p99 ${nearlyAll}, most ${most}`;
+function modesOf(mode: string, replicas: number): number[] {
+  if (!['embedded', 'redis', 'both'].includes(mode)) throw new Error('--mode takes embedded, redis or both');
+  if (mode === 'embedded') return [0];
+  if (redisVersion !== undefined) return mode === 'redis' ? [replicas] : [0, replicas];
+  if (mode === 'redis') throw new Error('no redis-server on the PATH');
+  say('the mode redis is left out: no redis-server on the PATH');
+  return [0];
+}
+
+async function measure(replicas: number, settings: Settings): Promise<ModeResult> {
+  const { streams, perSecond } = settings;
+  say(`${nameOf({ replicas })}: starting`);
+  world = await startRevokeWorld(replicas);
+  const measured = await revokeUnderLoad(world, settings);
+  const cuts: CutRound[] = [];
+  for (let round = 0; round < settings.rounds; round++) {
+    const cut = await cutRound(world, KINDS[round % KINDS.length] ?? 'session', round, streams);
+    if (cut.untouched !== streams) throw new Error(`${streams - cut.untouched} streams of another agent did not go on`);
+    cuts.push(cut);
+  }
+  judgeBackground(measured.background, perSecond);
+  await world.stop();
+  world = undefined;
+  return { replicas, streams, cuts, ...measured };
+}
+
+async function revokeUnderLoad(
+  running: RevokeWorld,
+  { revocations, perSecond, everyMillis }: Settings,
+): Promise<Pick<ModeResult, 'revocations' | 'background'>> {
+  const ports = running.gateways.map(({ port }) => port);
+  const pools = await Promise.all(ports.map((port) => openWirePool(port, 16)));
+  const background = startBackground({ ports, perSecond, key: running.rootKey, chain: running.root.chain });
+  try {
+    const done: ProbedRevocation[] = [];
+    const progress = startProgress('revocations', revocations);
+    for (let round = 0; round < revocations + WARMUPS; round++) {
+      const probed = await probeRevocation(running, pools, KINDS[round % KINDS.length] ?? 'session', round, everyMillis);
+      if (round >= WARMUPS) done.push(probed);
+      progress(done.length);
+      await new Promise((resolve) => setTimeout(resolve, BETWEEN_MILLIS));
+    }
+    return { revocations: done, background: await background.end() };
+  } finally {
+    await background.stop();
+    for (const pool of pools) pool.close();
+  }
 }

@@ -1,8 +1,13 @@
-// From the acknowledgement of a revocation to the last byte that any stream of the agent receives, beside as many streams of another.
+// From the acknowledgement of a revocation to the last byte that any stream of its target, or of a descendant, receives, beside as
+// many streams of another agent.
 
-import type { RestrictionTarget } from '../../../src/restrictions/restriction.ts';
-import type { SigningCredentials } from '../../../src/sign/sign-request.ts';
-import { type RevokeWorld, send } from './revoke-world.ts';
+import { randomBytes } from 'node:crypto';
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import { type SigningCredentials, signRequest } from '../../../src/sign/sign-request.ts';
+import { CHAT_PATH, chatBody, GATEWAY_NAME } from '../credentials.ts';
+import { monotonic } from '../monotonic.ts';
+import type { RevokeWorld } from './revoke-world.ts';
+import { type Kind, makeTarget } from './targets.ts';
 
 export interface CutRound {
   /** From the acknowledgement to the last byte; negative where all was over before. */
@@ -24,20 +29,19 @@ interface Open {
 const GO_ON_MILLIS = 500;
 const LONGEST_MILLIS = 10_000;
 
-/** @throws when a stream does not begin, or one of the agent goes on */
-export async function cutRound(
-  world: RevokeWorld,
-  target: { readonly what: RestrictionTarget; readonly credentials: SigningCredentials },
-  other: SigningCredentials,
-  streams: number,
-): Promise<CutRound> {
-  const open = (credentials: SigningCredentials) =>
+/** @param round names the target @throws when a stream does not begin, or one of the target goes on */
+export async function cutRound(world: RevokeWorld, kind: Kind, round: number, streams: number): Promise<CutRound> {
+  const { what, own, descendant } = await makeTarget(world.root, kind, `streams-${kind}-${round}`);
+  const open = (credentials: readonly SigningCredentials[]) =>
     Promise.all(
-      Array.from({ length: streams }, (_, at) => openStream(world.gateways[at % world.gateways.length] ?? '', credentials)),
+      Array.from({ length: streams }, (_, at) => {
+        const who = credentials[Math.floor(at / world.gateways.length) % credentials.length] ?? world.root;
+        return openStream(world.gateways[at % world.gateways.length]?.port ?? 0, who);
+      }),
     );
-  const [targets, others] = [await open(target.credentials), await open(other)];
+  const [targets, others] = [await open([own, descendant]), await open([world.root])];
   await new Promise((resolve) => setTimeout(resolve, GO_ON_MILLIS));
-  const acknowledgedAt = await world.revoke(target.what);
+  const { acknowledgedAt } = await world.api.revoke(what);
   const brokenAt = await Promise.all(targets.map(({ closed }) => within(closed)));
   const before = others.map(({ events }) => events);
   const goneOn = () => others.filter(({ isOpen, events }, at) => isOpen && events > (before[at] ?? 0)).length;
@@ -52,23 +56,45 @@ export async function cutRound(
   };
 }
 
-async function openStream(gateway: string, credentials: SigningCredentials): Promise<Open> {
-  const [response, sent] = await send(gateway, credentials, true);
+async function openStream(port: number, credentials: SigningCredentials): Promise<Open> {
+  const [response, sent] = await send(port, credentials);
   if (response.statusCode !== 200) throw new Error(`a stream was answered with ${response.statusCode}`);
   const { promise: closed, resolve } = Promise.withResolvers<number>();
   const stream: Open = { lastAt: 0, events: 0, closed, isOpen: true, end: () => sent.destroy() };
   response.on('error', () => {});
   response.on('close', () => {
     stream.isOpen = false;
-    resolve(performance.now());
+    resolve(monotonic());
   });
   await new Promise<void>((begun) => {
     response.on('data', () => {
-      stream.lastAt = performance.now();
+      stream.lastAt = monotonic();
       if (stream.events++ === 0) begun();
     });
   });
   return stream;
+}
+
+/** Asks for a stream, over a connection of its own. @throws when the gateway closes the connection before it answers */
+function send(port: number, credentials: SigningCredentials): Promise<[IncomingMessage, ClientRequest]> {
+  const body = chatBody(512, true);
+  const fields = new Map([['content-type', ['application/json']]]);
+  const toSign = { method: 'POST', authority: GATEWAY_NAME, path: CHAT_PATH, query: '?', fields, body };
+  const signed = signRequest(toSign, credentials, { now: Date.now(), lifetimeSeconds: 60, nonce: randomBytes(16) });
+  const headers = { host: GATEWAY_NAME, 'content-type': 'application/json', 'content-length': body.length };
+  return new Promise((resolve, reject) => {
+    const sent = request({
+      host: '127.0.0.1',
+      port,
+      path: CHAT_PATH,
+      method: 'POST',
+      agent: false,
+      headers: { ...headers, ...Object.fromEntries(signed) },
+    });
+    sent.once('response', (response) => resolve([response, sent]));
+    sent.once('error', reject);
+    sent.end(body);
+  });
 }
 
 function within(closed: Promise<number>): Promise<number> {

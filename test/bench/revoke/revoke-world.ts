@@ -1,90 +1,84 @@
-// A vault and the gateways that take restrictions from it, with agents that sign by themselves and an operator who revokes. Everything is
-// asked for at one of `gateways` in turn: with more of them than one, what is measured is whoever is last.
+// A vault and the gateways that take restrictions from it, each behind an Envoy of its own: one gateway in the vault's own process, or
+// several that share a Redis. Agents have DIDs of their own keys, so that any number of them costs nothing.
 
-import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { type ClientRequest, type IncomingMessage, request } from 'node:http';
-import { openPlace } from '../../../src/cli/restriction-place.ts';
-import { readPrivateKey } from '../../../src/crypto/private-key.ts';
-import { homeFiles } from '../../../src/operator/home.ts';
-import { homeAuthor } from '../../../src/operator/restriction-author.ts';
-import type { RestrictionTarget } from '../../../src/restrictions/restriction.ts';
-import { signRestriction } from '../../../src/restrictions/sign-restriction.ts';
-import { type SigningCredentials, signRequest } from '../../../src/sign/sign-request.ts';
-import { type RegisteredWorld, startRegisteredWorld } from '../../e2e/registered-world.ts';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePort } from '../../../examples/quickstart/free-port.ts';
+import type { SigningCredentials } from '../../../src/sign/sign-request.ts';
+import { makeCertificates } from '../../envoy/certificates.ts';
+import { startRedis } from '../../stores/redis/redis-server.ts';
+import { CHAT_PATH, chatBody, makeCredentials } from '../credentials.ts';
+import { spawnServe } from '../hermesbridge.ts';
+import { type Gateway, PATIENT_REDIS, startGateway } from '../own-envoy.ts';
+import { startProvider } from '../provider.ts';
+import { signedRequest } from '../signed-request.ts';
+import { type ControlApi, openControlApi } from './control-api.ts';
+import { rootOf } from './targets.ts';
 
 export interface RevokeWorld {
-  /** Origins. */
-  readonly gateways: readonly string[];
-  /** A new agent of the operator. */
-  agent(name: string, ...grant: readonly string[]): Promise<{ readonly did: string; readonly credentials: SigningCredentials }>;
-  /** @returns the monotonic time at which it was acknowledged as in force at every gateway */
-  revoke(target: RestrictionTarget): Promise<number>;
-  records: RegisteredWorld['records'];
+  readonly gateways: readonly Gateway[];
+  /** Of the agent whom nobody revokes. */
+  readonly root: SigningCredentials;
+  /** The same for another thread: a private JWK as JSON. */
+  readonly rootKey: string;
+  readonly api: ControlApi;
+  /** What the programs wrote, the end of it. */
+  log(): string;
   stop(): Promise<void>;
 }
 
-const EVENTS = 2000;
-const PAUSE_MILLIS = 50;
-const PATH = '/openai/v1/chat/completions';
+const DEEPEST = 3;
 
-export async function startRevokeWorld(): Promise<RevokeWorld> {
-  const world = await startRegisteredWorld({ text: 'x'.repeat(EVENTS), chunks: EVENTS, pauseMs: PAUSE_MILLIS });
-  const reach = { home: world.home, vaultCa: world.trustedCaFile, resolve: new Map([['service.test', '127.0.0.1']]) };
-  const { author } = await homeAuthor(homeFiles(world.home), Date.now());
-  const place = await openPlace(reach);
-  return {
-    gateways: [world.gatewayUrl],
-    agent: async (name, ...grant) => {
-      const registered = await world.operator('agent', 'register', name, '--audience', 'gateway.local', ...grant);
-      const chain = (await readFile(String(registered.capability), 'utf8')).trim().split(/\s+/);
-      const key = readPrivateKey(await readFile(String(registered.keyFile), 'utf8'));
-      return { did: String(registered.did), credentials: { key, chain } };
-    },
-    revoke: async (target) => {
-      const at = Math.floor(Date.now() / 1000);
-      const { sequence } = await place.add(signRestriction({ effect: 'revoke', target, at, reason: 'bench' }, author), undefined);
-      while (!(await place.acknowledged?.(sequence, 5))?.acknowledged);
-      return performance.now();
-    },
-    records: world.records,
-    stop: async () => {
-      await place.close();
-      await world.stop();
-    },
+/** @param replicas that share a Redis; 0 for one gateway in the vault's own process, without any */
+export async function startRevokeWorld(replicas: number): Promise<RevokeWorld> {
+  const directory = await mkdtemp(join(tmpdir(), 'hb-revoke-'));
+  const stops: (() => unknown)[] = [() => rm(directory, { recursive: true, force: true })];
+  const stop = async () => {
+    for (let last = stops.pop(); last !== undefined; last = stops.pop()) await last();
   };
-}
-
-/** Sends a chat, signed now. @throws when the gateway closes the connection before it answers */
-export function send(
-  gateway: string,
-  credentials: SigningCredentials,
-  stream: boolean,
-): Promise<[IncomingMessage, ClientRequest]> {
-  const body = Buffer.from(JSON.stringify({ model: 'gpt-5-mini', messages: [{ role: 'user', content: 'hi' }], stream }));
-  const { host: authority } = new URL(gateway);
-  const toSign = {
-    method: 'POST',
-    authority,
-    path: PATH,
-    query: '?',
-    fields: new Map([['content-type', ['application/json']]]),
-    body,
-  };
-  const headers = signRequest(toSign, credentials, { now: Date.now(), lifetimeSeconds: 60, nonce: randomBytes(16) });
-  return new Promise((resolve, reject) => {
-    const sent = request(`${gateway}${PATH}`, {
-      method: 'POST',
-      agent: false,
-      headers: {
-        host: authority,
-        'content-type': 'application/json',
-        'content-length': body.length,
-        ...Object.fromEntries(headers),
-      },
-    });
-    sent.once('response', (response) => resolve([response, sent]));
-    sent.once('error', reject);
-    sent.end(body);
-  });
+  try {
+    const credentials = await makeCredentials(DEEPEST);
+    const { operatorDid, operatorKey: key, operatorKeyId: keyId } = credentials;
+    const root = rootOf(credentials);
+    const chat = () => signedRequest({ path: CHAT_PATH, body: chatBody(1024) }, root, 60);
+    const provider = await startProvider();
+    stops.push(provider.stop);
+    const { trustedCaFile, server } = await makeCertificates(directory);
+    const [port, vault] = [await freePort(), join(directory, 'vault')];
+    const origin = `https://localhost:${port}`;
+    const redis = replicas > 0 ? await startRedis() : undefined;
+    if (redis) stops.push(redis.stop);
+    const shared = redis && { redis: { ...redis.section, ...PATIENT_REDIS } };
+    const control = {
+      service: { listen: `127.0.0.1:${port}`, tls: { certificate: server.certificateFile, key: server.keyFile } },
+      origin,
+      operators: [operatorDid],
+      store: { file: join(vault, 'vault.db') },
+      ...shared,
+    };
+    const logs: (() => string)[] = [];
+    if (shared !== undefined) {
+      await mkdir(vault);
+      const program = await spawnServe({ control, log: { level: 'warn' } }, { directory: vault });
+      stops.push(program.stop);
+      logs.push(program.log);
+    }
+    const gateways = [];
+    for (let at = 0; at < Math.max(1, replicas); at++) {
+      const settings = { directory: join(directory, `gateway-${at}`), operatorDid, providerPort: provider.port };
+      const role = shared === undefined ? { control } : { verify: { ...shared, replicas } };
+      const gateway = await startGateway({ ...settings, ...role }, chat);
+      stops.push(gateway.stop);
+      logs.push(gateway.log);
+      gateways.push(gateway);
+    }
+    const api = openControlApi(origin, trustedCaFile, { key, keyId });
+    stops.push(api.close);
+    const log = () => logs.map((read) => read().slice(-2000)).join('\n');
+    return { gateways, root, rootKey: credentials.agentKey, api, log, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }

@@ -4,8 +4,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type BenchWorld, INTERRUPTED, startBenchWorld } from '../bench-world.ts';
+import { type BenchWorld, INTERRUPTED, machineLine, startBenchWorld } from '../bench-world.ts';
 import { VoidRun } from '../load.ts';
+import { within } from '../within.ts';
 import { measureGateways } from './gateways.ts';
 import { makeVault, openMadeVault } from './make-vault.ts';
 import { measureResolving } from './resolve-times.ts';
@@ -83,8 +84,7 @@ async function measure(
   settings: { agents: number; overApi: number; rounds: number; seconds: number; perSecond: number },
 ): Promise<VaultBenchResult> {
   const { machine, directory } = world;
-  const { cpu, cores, memoryGiB, platform, node, envoy, store } = machine;
-  say(`${cpu}, ${cores} cores, ${memoryGiB} GiB, ${platform}, Node ${node}, Envoy ${envoy}; the stores lie on ${store}`);
+  say(machineLine(machine));
   const vault =
     values.use === undefined
       ? await makeVault(settings, values.keep === undefined ? join(directory, 'vault') : resolve(values.keep), directory, say)
@@ -94,11 +94,4 @@ async function measure(
   const { perSecond, seconds } = settings;
   const measured = { machine, agents: vault.agents, perSecond, seconds, making: vault.figures, resolving };
   return { ...measured, ...gateways, medians: mediansOf(gateways) };
-}
-
-function within(text: string, option: string, least: number, most: number): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < least || value > most)
-    throw new Error(`${option} takes a whole number from ${least} to ${most}`);
-  return value;
 }

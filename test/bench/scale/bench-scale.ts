@@ -1,0 +1,180 @@
+// `npm run bench:scale`: what a million revocations and a million live nonces cost a gateway: for a decision, in memory, and until a new
+// replica is ready; embedded and with Redis.
+
+import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { parseArgs } from 'node:util';
+import { locateEnvoy } from '../../../src/envoy/locate-envoy.ts';
+import { redisVersion } from '../../stores/redis/redis-server.ts';
+import { describeMachine, INTERRUPTED, machineLine } from '../bench-world.ts';
+import { CHAT_PATH, chatBody } from '../credentials.ts';
+import { type Load, startLoad, VoidRun } from '../load.ts';
+import type { Gateway } from '../own-envoy.ts';
+import { within } from '../within.ts';
+import { SIGNATURE, WINDOW_MILLIS } from './made-nonces.ts';
+import { measureReady, type Ready } from './ready-time.ts';
+import { report, type ScaleBenchResult, type ScaleMode, type ScaleTurn, scaleGoals, shown } from './scale-report.ts';
+import { type Scale, type ScaleWorld, startScaleWorld } from './scale-world.ts';
+
+const HELP = `Usage: npm run bench:scale [-- options]
+
+Two gateways, each behind a real Envoy of its own: one with many revocations and many live nonces, one with none. Measures the p99 of
+a decision in turns, the memory, and the time until a new replica with an empty store is ready. First embedded, then with a real Redis
+and a vault for each. A million of both take about ten minutes.
+
+  --mode M          embedded, redis or both (default both; redis needs redis-server on the PATH)
+  --restrictions N  revocations in force (default 1000000)
+  --nonces N        live nonces (default 1000000)
+  --rounds N        turns with and without, of which the medians are taken (default 5)
+  --seconds S       measured time of each turn, 1 to 20 (default 10)
+  --rate R          requests per second of a turn, whether or not those before are answered (default 150)
+  --starts N        new replicas whose start is measured (default 3)
+  --json FILE       also write the results as JSON
+  --help            this text
+
+  ENVOY_BIN         the Envoy to measure under
+
+Exits 0 also where a goal is not reached, and 1 where a run failed or is void: an answer was not 200, the rate could not be kept up,
+or nonces were no longer live at the end.
+`;
+
+const { values } = parseArgs({
+  options: {
+    mode: { type: 'string', default: 'both' },
+    restrictions: { type: 'string', default: '1000000' },
+    nonces: { type: 'string', default: '1000000' },
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '10' },
+    rate: { type: 'string', default: '150' },
+    starts: { type: 'string', default: '3' },
+    json: { type: 'string' },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+});
+const say = (line = '') => process.stdout.write(`${line}\n`);
+const CONNECTIONS = 32;
+const WARMUP_MILLIS = 1500;
+const MIB = 2 ** 20;
+
+interface Settings extends Scale {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly perSecond: number;
+  readonly starts: number;
+}
+
+const opened: { stop(): Promise<void> }[] = [];
+if (values.help) say(HELP);
+else await main();
+
+async function main(): Promise<void> {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => {
+      process.exitCode = INTERRUPTED;
+      void stopAll().finally(() => process.exit());
+    });
+  try {
+    const settings: Settings = {
+      restrictions: within(values.restrictions, '--restrictions', 1000, 5_000_000),
+      nonces: within(values.nonces, '--nonces', 1000, 5_000_000),
+      rounds: within(values.rounds, '--rounds', 1, 20),
+      seconds: within(values.seconds, '--seconds', 1, 20),
+      perSecond: within(values.rate, '--rate', 10, 2000),
+      starts: within(values.starts, '--starts', 0, 20),
+    };
+    const wanted = modesOf(values.mode);
+    const envoy = await locateEnvoy({ onProgress: (line) => process.stderr.write(`${line}\n`) });
+    if (envoy.kind !== 'binary') throw new Error('set ENVOY_BIN to a binary');
+    const machine = await describeMachine(envoy.path, tmpdir());
+    say(`${machineLine(machine)}${redisVersion === undefined ? '' : `, Redis ${redisVersion}`}`);
+    const load = startLoad();
+    opened.push(load);
+    const modes: ScaleMode[] = [];
+    for (const shared of wanted) modes.push(await measure(shared, load, settings));
+    const result: ScaleBenchResult = { machine, ...settings, modes };
+    say();
+    for (const line of [...report(result), ...scaleGoals(result)]) say(line);
+    if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(result, undefined, 2)}\n`);
+  } catch (error) {
+    if (process.exitCode === INTERRUPTED) return;
+    process.exitCode = 1;
+    const what = error instanceof VoidRun ? 'the run is void' : 'bench failed';
+    process.stderr.write(`${what}: ${error instanceof Error ? error.message : String(error)}\n`);
+  } finally {
+    await stopAll();
+  }
+}
+
+async function stopAll(): Promise<void> {
+  for (let last = opened.pop(); last !== undefined; last = opened.pop()) await last.stop();
+}
+
+/** Whether Redis is shared, mode by mode. */
+function modesOf(mode: string): boolean[] {
+  if (!['embedded', 'redis', 'both'].includes(mode)) throw new Error('--mode takes embedded, redis or both');
+  if (mode === 'embedded') return [false];
+  if (redisVersion !== undefined) return mode === 'redis' ? [true] : [false, true];
+  if (mode === 'redis') throw new Error('no redis-server on the PATH');
+  say('the mode redis is left out: no redis-server on the PATH');
+  return [false];
+}
+
+async function measure(shared: boolean, load: Load, settings: Settings): Promise<ScaleMode> {
+  const { rounds, starts, nonces } = settings;
+  const madeAt = performance.now();
+  const world = await startScaleWorld(shared, settings, say);
+  opened.push(world);
+  const { full, none } = world;
+  await world.holdInForce(full.gateway);
+  const turns: Record<'full' | 'none', ScaleTurn[]> = { full: [], none: [] };
+  for (let round = -1; round < rounds; round++) {
+    for (const which of round % 2 === 0 ? (['none', 'full'] as const) : (['full', 'none'] as const)) {
+      const turn = await runTurn(world, load, world[which].gateway, settings);
+      // In the first round the code is compiled and the caches are filled.
+      if (round >= 0) turns[which].push(turn);
+      say(
+        `${round < 0 ? 'to warm up' : `round ${round + 1} of ${rounds}`}, ${which === 'full' ? 'with both' : 'with none'}: ${shown(turn)}`,
+      );
+    }
+  }
+  await world.holdInForce(full.gateway);
+  const redisBytes = await usedMemory(full.redis);
+  const emptyRedisBytes = await usedMemory(none.redis);
+  const redisKeys = await full.redis?.admin.dbsize();
+  // The first of them were taken some time after that.
+  const isOver = shared ? (redisKeys ?? 0) < nonces : performance.now() - madeAt > WINDOW_MILLIS;
+  if (isOver) throw new VoidRun('nonces were let go of before all was measured: take fewer or shorter rounds');
+  const ready: Ready[] = [];
+  for (let start = 0; start < (shared ? starts : 0); start++) {
+    ready.push(await measureReady(full.another(`new-${start}`), world.chat));
+    say(
+      `a new replica: SERVING after ${ready.at(-1)?.serving.toFixed(2)} s, first request allowed after ${ready.at(-1)?.firstAllowed.toFixed(2)} s`,
+    );
+  }
+  await world.stop();
+  opened.pop();
+  const start = { full: full.startSeconds, none: none.startSeconds };
+  return { shared, ...turns, ready, startSeconds: start, redisBytes, emptyRedisBytes };
+}
+
+async function runTurn(
+  { credentials }: ScaleWorld,
+  load: Load,
+  gateway: Gateway,
+  { seconds, perSecond }: Settings,
+): Promise<ScaleTurn> {
+  const { agentKey, capability } = credentials;
+  const credential = { key: agentKey, capability, lifetimeSeconds: SIGNATURE.maxLifetimeSeconds };
+  const count = Math.ceil((WARMUP_MILLIS / 1000 + seconds) * perSecond) + 2;
+  await load.prepare({ path: CHAT_PATH, body: chatBody(1024), count, credential });
+  const run = { port: gateway.port, connections: CONNECTIONS, warmupMillis: WARMUP_MILLIS, millis: seconds * 1000, perSecond };
+  const { decisions, p50Ms, p99Ms, lateP99Ms = Number.NaN, cpuMicros } = await load.run({ ...run, pids: [gateway.pid] });
+  const { memory } = await gateway.ask('memory');
+  const cpuPerDecisionMicros = (cpuMicros[0] ?? Number.NaN) / decisions;
+  return { p50Ms, p99Ms, lateP99Ms, cpuPerDecisionMicros, rss: memory.rss / MIB, heap: memory.heapUsed / MIB };
+}
+
+async function usedMemory(redis: ScaleWorld['full']['redis']): Promise<number | undefined> {
+  const used = /used_memory:(\d+)/.exec((await redis?.admin.info('memory')) ?? '')?.[1];
+  return used === undefined ? undefined : Number(used);
+}
