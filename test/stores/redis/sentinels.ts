@@ -16,20 +16,38 @@ export interface SentinelSet {
 
 const NAME = 'nonces';
 
-export async function startSentinelSet(): Promise<SentinelSet> {
+export interface SentinelSetOptions {
+  /** Port under which all others know the first primary: of something before it. Its own by default. */
+  readonly primarySeenAt?: number;
+  /** Until the Sentinel takes a primary for gone. */
+  readonly downAfterMillis?: number;
+  /** How long a primary goes on taking writes when no replica hears it. */
+  readonly maxLagSeconds?: number;
+}
+
+export async function startSentinelSet(options: SentinelSetOptions = {}): Promise<SentinelSet> {
+  const { primarySeenAt, downAfterMillis = 1000, maxLagSeconds = 2 } = options;
   const replication = ['tls-replication yes', 'masteruser admin', `masterauth ${ADMIN_PASSWORD}`, 'repl-diskless-sync-delay 0'];
-  const lines = [...replication, 'min-replicas-to-write 1', 'min-replicas-max-lag 2', 'repl-ping-replica-period 1'];
-  const first = await startRedis({ lines });
+  const lines = [
+    ...replication,
+    'min-replicas-to-write 1',
+    `min-replicas-max-lag ${maxLagSeconds}`,
+    'repl-ping-replica-period 1',
+  ];
+  const announced =
+    primarySeenAt === undefined ? [] : ['replica-announce-ip 127.0.0.1', `replica-announce-port ${primarySeenAt}`];
+  const first = await startRedis({ lines: [...lines, ...announced] });
+  const seenAt = primarySeenAt ?? first.port;
   const { certificates } = first;
-  const following = { lines: [...lines, `replicaof 127.0.0.1 ${first.port}`], certificates };
+  const following = { lines: [...lines, `replicaof 127.0.0.1 ${seenAt}`], certificates };
   const nodes = [first, await startRedis(following), await startRedis(following)];
   const directory = await mkdtemp(join(tmpdir(), 'hb-sentinel-'));
   const port = await freePort();
   const watch = [
-    `monitor ${NAME} 127.0.0.1 ${first.port} 1`,
+    `monitor ${NAME} 127.0.0.1 ${seenAt} 1`,
     `auth-user ${NAME} admin`,
     `auth-pass ${NAME} ${ADMIN_PASSWORD}`,
-    `down-after-milliseconds ${NAME} 1000`,
+    `down-after-milliseconds ${NAME} ${downAfterMillis}`,
     `failover-timeout ${NAME} 5000`,
   ];
   await writeFile(
