@@ -25,7 +25,7 @@ export async function runCommand(command: 'serve' | 'up', configurationFile: str
   program.child.stderr?.on('data', (text: string) => {
     const lines = (log + text).split('\n');
     log = lines.pop() ?? '';
-    notable.push(...lines.filter((line) => !line.includes('denied"')));
+    notable.push(...lines.filter((line) => !/"(?:no conclusion: |check without a conclusion: )?denied"/.test(line)));
   });
   await new Promise<void>((resolve, reject) => {
     const fail = () => reject(new Error(`hermesbridge ${command} is not ready:\n${program.log()}`));

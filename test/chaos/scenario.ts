@@ -120,8 +120,16 @@ export class Stage {
     const millis = found.map((one) => (one ? one.sentAt + one.tookMillis - this.mendedAt : Number.POSITIVE_INFINITY));
     this.recoveryMillis = Math.max(...millis);
     this.target('first allow of every replica afterwards', this.recoveryMillis, goalMillis, ' ms');
-    this.must('it recovers', !found.includes(undefined), `${(this.recoveryMillis / 1000).toFixed(1)} s`);
+    const late = found.flatMap((one, at) => (one === undefined ? [`replica ${at + 1}: ${this.#reasons(at)}`] : []));
+    this.must('it recovers', late.length === 0, late.join('; ') || `${(this.recoveryMillis / 1000).toFixed(1)} s`);
     await this.pass(Math.min(3, this.seconds));
+  }
+
+  /** Why fresh requests to a target are not allowed now. */
+  #reasons(target: number): string {
+    const last = this.sent.filter((one) => one.target === target && one.kind === 'fresh').slice(-30);
+    const byReason = Map.groupBy(last, ({ status, reason }) => `${status} ${reason ?? ''}`.trim());
+    return [...byReason].map(([reason, all]) => `${all.length} of ${reason}`).join(', ');
   }
 
   /** No more traffic; the invariants over all that the world has seen. */

@@ -86,8 +86,8 @@ export const redisScenarios: readonly Scenario[] = [
     run: async (stage) => {
       const { admin } = redisOf(stage);
       const most = async (limit: string, policy: string) => {
-        await admin.config('SET', 'maxmemory-policy', policy);
         await admin.config('SET', 'maxmemory', limit);
+        await admin.config('SET', 'maxmemory-policy', policy);
       };
       await stage.before();
       try {

@@ -28,8 +28,8 @@ export const replicaScenarios: readonly Scenario[] = [
       const { replicas, site } = stage.world;
       await stage.before();
       const asked = site?.asked().length ?? 0;
+      stage.fault('all replicas are told to end');
       await Promise.all(replicas.map((replica) => replica.stop()));
-      stage.fault('all replicas are gone');
       const goneAt = epochMillis();
       stage.mendedAt = goneAt;
       await Promise.all(replicas.map((replica) => replica.start()));
@@ -53,8 +53,8 @@ export const replicaScenarios: readonly Scenario[] = [
       const { replicas } = stage.world;
       await stage.before();
       const from = epochMillis();
-      await replicas[0]?.kill();
       stage.fault('one of three is killed');
+      await replicas[0]?.kill();
       await stage.pass(stage.seconds);
       await replicas[0]?.start();
       stage.mended('it is back');
