@@ -120,16 +120,10 @@ export class Stage {
     const millis = found.map((one) => (one ? one.sentAt + one.tookMillis - this.mendedAt : Number.POSITIVE_INFINITY));
     this.recoveryMillis = Math.max(...millis);
     this.target('first allow of every replica afterwards', this.recoveryMillis, goalMillis, ' ms');
-    const late = found.flatMap((one, at) => (one === undefined ? [`replica ${at + 1}: ${this.#reasons(at)}`] : []));
+    const lastOf = (at: number) => this.sent.filter(({ target, kind }) => target === at && kind === 'fresh').slice(-30);
+    const late = found.flatMap((one, at) => (one === undefined ? [`replica ${at + 1}: ${reasonsOf(lastOf(at))}`] : []));
     this.must('it recovers', late.length === 0, late.join('; ') || `${(this.recoveryMillis / 1000).toFixed(1)} s`);
     await this.pass(Math.min(3, this.seconds));
-  }
-
-  /** Why fresh requests to a target are not allowed now. */
-  #reasons(target: number): string {
-    const last = this.sent.filter((one) => one.target === target && one.kind === 'fresh').slice(-30);
-    const byReason = Map.groupBy(last, ({ status, reason }) => `${status} ${reason ?? ''}`.trim());
-    return [...byReason].map(([reason, all]) => `${all.length} of ${reason}`).join(', ');
   }
 
   /** No more traffic; the invariants over all that the world has seen. */
@@ -161,7 +155,7 @@ export class Stage {
   }
 
   /** Fresh requests of agents that were not revoked when they were sent, each counted once: served when a copy of it was. */
-  served(from: number, to: number, target?: number): { asked: number; served: number } {
+  served(from: number, to: number, target?: number): { asked: number; served: number; why: string } {
     const { revokedAt } = this.world;
     const allowed = new Set(this.sent.filter(({ status }) => status === 200).map(({ id }) => id));
     const isFresh = ({ kind, agent, sentAt, target: its }: Sent) =>
@@ -169,7 +163,12 @@ export class Stage {
       sentAt < (revokedAt.get(agent) ?? Number.POSITIVE_INFINITY) - REVOKING_MILLIS &&
       its === (target ?? its);
     const fresh = this.between(from, to).filter(isFresh);
-    return { asked: fresh.length, served: fresh.filter(({ id }) => allowed.has(id)).length };
+    const failed = fresh.filter(({ id }) => !allowed.has(id));
+    return {
+      asked: fresh.length,
+      served: fresh.length - failed.length,
+      why: failed.length === 0 ? '' : `: ${reasonsOf(failed)}`,
+    };
   }
 
   /** p99 of the time that denials with this status took. */
@@ -180,3 +179,8 @@ export class Stage {
 
 /** Before a revocation is known to be in force everywhere it may be in force here and there. */
 const REVOKING_MILLIS = 15_000;
+
+function reasonsOf(sent: readonly Sent[]): string {
+  const byReason = Map.groupBy(sent, ({ status, reason }) => `${status || 'no answer'} ${reason ?? ''}`.trim());
+  return [...byReason].map(([reason, all]) => `${all.length} with ${reason}`).join(', ');
+}

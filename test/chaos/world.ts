@@ -64,12 +64,11 @@ export async function startRunWorld(kind: WorldKind): Promise<World> {
   try {
     const [primaryProxy, pinnedProxy] = kind === 'sentinel' ? [await keepProxy(), await keepProxy()] : [];
     const set =
-      primaryProxy &&
-      (await keep(startSentinelSet({ primarySeenAt: primaryProxy.port, ...SENTINEL }), (started) => started.stop()));
+      primaryProxy && (await keep(startSentinelSet({ before: primaryProxy, ...SENTINEL }), (started) => started.stop()));
     const redis = set ? undefined : await keep(startRedis(), (started) => started.stop());
     const primary = redis ?? set?.nodes[0];
     if (primary === undefined) throw new Error('no Redis');
-    for (const proxy of [primaryProxy, pinnedProxy]) proxy?.lead(primary.port);
+    pinnedProxy?.lead(primary.port);
     endWithUs(redis ? [redis] : (set?.nodes ?? []));
 
     const { tls, site } = await openSite(keep);

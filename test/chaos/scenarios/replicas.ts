@@ -9,8 +9,8 @@ const ROLLOUTS = { full: 10, short: 1 };
 
 /** Of the fresh requests of that time. */
 function failedPercent(stage: Stage, from: number, to: number): number {
-  const { asked, served } = stage.served(from, to);
-  stage.say(`  ${asked - served} of ${asked} fresh requests were not served`);
+  const { asked, served, why } = stage.served(from, to);
+  stage.say(`  ${asked - served} of ${asked} fresh requests were not served${why}`);
   return ((asked - served) / asked) * 100;
 }
 

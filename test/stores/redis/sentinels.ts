@@ -17,8 +17,8 @@ export interface SentinelSet {
 const NAME = 'nonces';
 
 export interface SentinelSetOptions {
-  /** Port under which all others know the first primary: of something before it. Its own by default. */
-  readonly primarySeenAt?: number;
+  /** Stands before the first primary: all others know it by this port. */
+  readonly before?: { readonly port: number; lead(port: number): void };
   /** Until the Sentinel takes a primary for gone. */
   readonly downAfterMillis?: number;
   /** How long a primary goes on taking writes when no replica hears it. */
@@ -26,7 +26,7 @@ export interface SentinelSetOptions {
 }
 
 export async function startSentinelSet(options: SentinelSetOptions = {}): Promise<SentinelSet> {
-  const { primarySeenAt, downAfterMillis = 1000, maxLagSeconds = 2 } = options;
+  const { before, downAfterMillis = 1000, maxLagSeconds = 2 } = options;
   const replication = ['tls-replication yes', 'masteruser admin', `masterauth ${ADMIN_PASSWORD}`, 'repl-diskless-sync-delay 0'];
   const lines = [
     ...replication,
@@ -35,9 +35,10 @@ export async function startSentinelSet(options: SentinelSetOptions = {}): Promis
     'repl-ping-replica-period 1',
   ];
   const announced =
-    primarySeenAt === undefined ? [] : ['replica-announce-ip 127.0.0.1', `replica-announce-port ${primarySeenAt}`];
+    before === undefined ? [] : ['replica-announce-ip 127.0.0.1', `replica-announce-port ${before.port}`];
   const first = await startRedis({ lines: [...lines, ...announced] });
-  const seenAt = primarySeenAt ?? first.port;
+  before?.lead(first.port);
+  const seenAt = before?.port ?? first.port;
   const { certificates } = first;
   const following = { lines: [...lines, `replicaof 127.0.0.1 ${seenAt}`], certificates };
   const nodes = [first, await startRedis(following), await startRedis(following)];
@@ -84,5 +85,6 @@ export async function startSentinelSet(options: SentinelSetOptions = {}): Promis
     if (await set.primary()) return set;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
+  await set.stop();
   throw new Error('the replicas do not follow');
 }
