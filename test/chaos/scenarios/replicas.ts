@@ -6,6 +6,8 @@ import { epochMillis } from '../traffic.ts';
 
 const LOST_PERCENT = 0.1;
 const ROLLOUTS = { full: 10, short: 1 };
+/** No further one is begun then. */
+const MOST_ROLLING_MILLIS = 150_000;
 
 /** Of the fresh requests of that time. */
 function failedPercent(stage: Stage, from: number, to: number): number {
@@ -74,7 +76,8 @@ export const replicaScenarios: readonly Scenario[] = [
       const rollouts = stage.short ? ROLLOUTS.short : ROLLOUTS.full;
       const from = epochMillis();
       let slowest = 0;
-      for (let rollout = 1; rollout <= rollouts; rollout++) {
+      let done = 0;
+      for (let rollout = 1; rollout <= rollouts && epochMillis() < from + MOST_ROLLING_MILLIS; rollout++) {
         stage.fault(`rollout ${rollout} of ${rollouts}`);
         for (const replica of replicas) {
           const began = epochMillis();
@@ -84,11 +87,12 @@ export const replicaScenarios: readonly Scenario[] = [
           // As long as Envoy may take to see that it is there.
           await stage.pass(1.2);
         }
+        done++;
       }
       stage.mended('the last rollout is over');
       await stage.after(1000);
       await stage.settle();
-      stage.target('fresh requests that failed', failedPercent(stage, from, epochMillis()), 0, ' %');
+      stage.target(`fresh requests that failed in ${done} rollouts`, failedPercent(stage, from, epochMillis()), 0, ' %');
       stage.target('a replica, stop to ready, slowest', slowest / 1000, 30, ' s');
     },
   },
