@@ -2,7 +2,7 @@
 
 import { didOf, type Entry, first, next, textOf } from '../vault/webvh/log-maker.ts';
 import { attempt, type Holder, mintRoot, newHolder, toWire } from './attacker.ts';
-import type { Site } from './identity-world.ts';
+import type { Site } from './own-site.ts';
 import type { WireRequest } from './raw-http.ts';
 
 /** A JSON object, of a form that a test then spoils. */

@@ -26,7 +26,8 @@ import {
   requestOf,
   rotated,
 } from './identity-documents.ts';
-import { type HostScene, NO_NAME, openHostScene, type Site, UNAVAILABLE, UNKNOWN } from './identity-world.ts';
+import { type HostScene, openHostScene, UNAVAILABLE, UNKNOWN } from './identity-world.ts';
+import { NO_NAME, type Site } from './own-site.ts';
 import type { Scene } from './scene.ts';
 
 const SCID = 'QmfJkHg95gQdGDCwGPaS3NXjbEUYKWj9fkA5ef3fi3ciW1';

@@ -7,7 +7,8 @@ import { answerWith } from '../vault/fetch/hostile-host.ts';
 import { textOf } from '../vault/webvh/log-maker.ts';
 import { newHolder } from './attacker.ts';
 import { type Agent, forged, logOf, publishLog, requestOf, rotated, webAgent } from './identity-documents.ts';
-import { BOUND, type HostScene, NO_NAME, openHostScene, type Site, timed, UNAVAILABLE, UNKNOWN } from './identity-world.ts';
+import { BOUND, type HostScene, openHostScene, timed, UNAVAILABLE, UNKNOWN } from './identity-world.ts';
+import { NO_NAME, type Site } from './own-site.ts';
 import { sendHttp1 } from './raw-http.ts';
 import type { Scene } from './scene.ts';
 

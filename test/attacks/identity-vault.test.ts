@@ -19,7 +19,8 @@ import {
   versionsOf,
   writeTo,
 } from './identity-vault.ts';
-import { type HostScene, INVALID, NO_NAME, OWN, openHostScene, selfSigned, timed, UNKNOWN } from './identity-world.ts';
+import { type HostScene, INVALID, openHostScene, timed, UNKNOWN } from './identity-world.ts';
+import { NO_NAME, OWN, selfSigned } from './own-site.ts';
 import { sendHttp1, type WireRequest } from './raw-http.ts';
 import { openScene, type Scene, type Verdict } from './scene.ts';
 

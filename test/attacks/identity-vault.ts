@@ -14,7 +14,7 @@ import { SqliteVaultStore } from '../../src/stores/sqlite/vault/vault-store.ts';
 import { LogVerifier } from '../../src/vault/webvh/log-verifier.ts';
 import { bodyOf, type Operator, type WrittenLog } from '../control/operator.ts';
 import { type Holder, newHolder } from './attacker.ts';
-import { OWN } from './identity-world.ts';
+import { OWN } from './own-site.ts';
 
 /** The agent of this DID, with this Ed25519 key. */
 export function keyed({ keyObject, publicKey }: PrivateKey, did: string): Holder {

@@ -19,20 +19,8 @@ import {
   requestOf,
   webAgent,
 } from './identity-documents.ts';
-import {
-  endless,
-  expectDeniedInTime,
-  type HostScene,
-  INVALID,
-  NO_NAME,
-  OWN,
-  openHostScene,
-  type Site,
-  selfSigned,
-  startSite,
-  UNAVAILABLE,
-  UNKNOWN,
-} from './identity-world.ts';
+import { endless, expectDeniedInTime, type HostScene, INVALID, openHostScene, UNAVAILABLE, UNKNOWN } from './identity-world.ts';
+import { NO_NAME, OWN, type Site, selfSigned, startSite } from './own-site.ts';
 import { sendHttp1, type WireRequest } from './raw-http.ts';
 import type { Scene, Verdict } from './scene.ts';
 

@@ -16,20 +16,38 @@ export interface SentinelSet {
 
 const NAME = 'nonces';
 
-export async function startSentinelSet(): Promise<SentinelSet> {
+export interface SentinelSetOptions {
+  /** Stands before the first primary: all others know it by this port. */
+  readonly before?: { readonly port: number; lead(port: number): void };
+  /** Until the Sentinel takes a primary for gone. */
+  readonly downAfterMillis?: number;
+  /** How long a primary goes on taking writes when no replica hears it. */
+  readonly maxLagSeconds?: number;
+}
+
+export async function startSentinelSet(options: SentinelSetOptions = {}): Promise<SentinelSet> {
+  const { before, downAfterMillis = 1000, maxLagSeconds = 2 } = options;
   const replication = ['tls-replication yes', 'masteruser admin', `masterauth ${ADMIN_PASSWORD}`, 'repl-diskless-sync-delay 0'];
-  const lines = [...replication, 'min-replicas-to-write 1', 'min-replicas-max-lag 2', 'repl-ping-replica-period 1'];
-  const first = await startRedis({ lines });
+  const lines = [
+    ...replication,
+    'min-replicas-to-write 1',
+    `min-replicas-max-lag ${maxLagSeconds}`,
+    'repl-ping-replica-period 1',
+  ];
+  const announced = before === undefined ? [] : ['replica-announce-ip 127.0.0.1', `replica-announce-port ${before.port}`];
+  const first = await startRedis({ lines: [...lines, ...announced] });
+  before?.lead(first.port);
+  const seenAt = before?.port ?? first.port;
   const { certificates } = first;
-  const following = { lines: [...lines, `replicaof 127.0.0.1 ${first.port}`], certificates };
+  const following = { lines: [...lines, `replicaof 127.0.0.1 ${seenAt}`], certificates };
   const nodes = [first, await startRedis(following), await startRedis(following)];
   const directory = await mkdtemp(join(tmpdir(), 'hb-sentinel-'));
   const port = await freePort();
   const watch = [
-    `monitor ${NAME} 127.0.0.1 ${first.port} 1`,
+    `monitor ${NAME} 127.0.0.1 ${seenAt} 1`,
     `auth-user ${NAME} admin`,
     `auth-pass ${NAME} ${ADMIN_PASSWORD}`,
-    `down-after-milliseconds ${NAME} 1000`,
+    `down-after-milliseconds ${NAME} ${downAfterMillis}`,
     `failover-timeout ${NAME} 5000`,
   ];
   await writeFile(
@@ -66,5 +84,6 @@ export async function startSentinelSet(): Promise<SentinelSet> {
     if (await set.primary()) return set;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
+  await set.stop();
   throw new Error('the replicas do not follow');
 }

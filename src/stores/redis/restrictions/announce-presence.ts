@@ -19,6 +19,8 @@ export interface AnnouncedPresence {
 
 export const HEARTBEAT_MILLIS = 500;
 const SAY_MILLIS = 2000;
+/** Well within what the vault allows between its clock and this one. */
+const MOST_AHEAD_MILLIS = 10_000;
 
 export function announcePresence({ connection, keys, clock }: AnnounceSettings): AnnouncedPresence {
   let known: FeedQuestion | undefined;
@@ -26,7 +28,8 @@ export function announcePresence({ connection, keys, clock }: AnnounceSettings):
   const say = async (gone: boolean) => {
     if (known?.epoch === undefined) return;
     const { follower: name, epoch, applied, bound } = known;
-    saidAt = Math.max(saidAt + 1, clock());
+    // Never the same time twice, but of a clock that was ahead and was put right nothing is left: the vault would not believe it.
+    saidAt = Math.min(Math.max(saidAt + 1, clock()), clock() + MOST_AHEAD_MILLIS);
     const sealed = keys.seal('presence', { name, epoch, applied, bound, at: saidAt, gone });
     // Whoever does not hear it waits a little longer, or denies.
     await connection.run((client) => client.publish(keys.key('presence'), sealed), SAY_MILLIS).catch(() => {});
