@@ -1,7 +1,7 @@
 // The order of checks (profile section 4); the first that fails answers.
 
 import type { Checks } from './checks/checks.ts';
-import { type Decision, permit, refuse } from './decision.ts';
+import { type Decision, type Permit, permit, refuse } from './decision.ts';
 import type { InboundRequest } from './request.ts';
 
 /** @throws whatever a check throws: "could not conclude", which the caller answers with 503. */
@@ -52,4 +52,17 @@ export async function decide(request: InboundRequest, checks: Checks): Promise<D
   if (budget.denied) return refuse(budget, { ...unrestricted, attestation: attestation.proof, access: access.proof });
 
   return permit({ ...unrestricted, attestation: attestation.proof, access: access.proof, budget: budget.proof });
+}
+
+/**
+ * What becomes of a permit by what came into force while its record was written, so that no allow leaves after a revocation is
+ * acknowledged. Nothing may be awaited between this and the answer. @throws as {@link decide}
+ */
+export function reconsider(permitted: Permit, request: InboundRequest, checks: Checks): Decision {
+  const { clearance } = permitted;
+  const restriction = checks.restriction(clearance.chain, clearance.nonce);
+  if (restriction.denied) return refuse(restriction, clearance);
+  if (restriction.proof.narrowed === clearance.restriction.narrowed) return permitted;
+  const access = checks.capability(request, clearance.chain, clearance.body, restriction.proof);
+  return access.denied ? refuse(access, clearance) : permitted;
 }

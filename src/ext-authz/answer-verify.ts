@@ -6,7 +6,7 @@ import { writeRecord } from '../audit/record.ts';
 import type { VerifiedChain } from '../checks/chain/check-chain.ts';
 import type { Checks } from '../checks/checks.ts';
 import type { NonceToKeep } from '../checks/nonce/check-nonce.ts';
-import { decide } from '../decide.ts';
+import { decide, reconsider } from '../decide.ts';
 import { type Clearance, type Decision, indeterminate, refuse } from '../decision.ts';
 import { Note } from '../note.ts';
 import type { Outcome } from '../outcome.ts';
@@ -30,13 +30,18 @@ export interface VerifySettings {
 export function makeVerifyAnswer({ checks, appendRecord, noteSighting, clock, log }: VerifySettings): Answer {
   return async (parsed) => {
     const request = parsed.denied ? undefined : parsed.proof;
-    const decision = await conclude(parsed, checks());
+    let decision = await conclude(parsed, checks());
     const reached = decision.effect === 'allow' ? decision.clearance : decision.reached;
     // With the nonce, and not before: neither a stranger nor who repeats what an agent once sent makes a sighting.
     if (noteSighting && reached.nonce && reached.chain && reached.form) noteSighting(reached.chain, reached.form.untrustedTokens);
     const decisionId = reached.nonce?.decisionId ?? randomUUID();
     const now = clock();
-    await appendRecord(writeRecord(decision, request, decisionId, now), nonceToKeep(reached));
+    const record = () => appendRecord(writeRecord(decision, request, decisionId, now), nonceToKeep(reached));
+    await record();
+    const permitted = decision;
+    if (permitted.effect === 'allow' && request) decision = reconsider(permitted, request, checks());
+    // A second record, which denies what the first allowed: nothing of it reached the provider.
+    if (decision !== permitted) await record();
     if (decision.effect === 'deny') {
       const { reason, detail, cause } = decision;
       if (reason === 'indeterminate') log.error({ decisionId, reason, err: cause }, 'no conclusion: denied');

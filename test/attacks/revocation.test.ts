@@ -162,3 +162,34 @@ test('D9 at the service: whatever begins after a revocation is acknowledged is r
     await rm(directory, { recursive: true, force: true });
   }
 });
+
+test.each([
+  ['revoked', 'revoked', {}],
+  [
+    'narrowed to what it does not ask for',
+    'capability-insufficient',
+    { effect: 'narrow', details: { type: 'llm_access', actions: ['embed'], models: ['openai/gpt-5-mini'] } },
+  ],
+] as const)('D9 %s while the record of the permit is being written: denied, and the record of that follows', async (...row) => {
+  const [, reason, changes] = row;
+  const directory = await mkdtemp(join(tmpdir(), 'revocation-'));
+  const [operator, agent] = [newHolder(), newHolder()];
+  const set = new RestrictionSet({ administrators: [], read: () => undefined });
+  const restrictions = { find: set.find.bind(set), highWaterMark: 0, isFresh: () => true };
+  let inForce = 0;
+  const meanwhile = restriction(operator, { ...(changes as object), target: { kind: 'agent', value: agent.did } });
+  const gate = await openGate({ operator, directory, restrictions, beforeAppend: () => set.add(meanwhile, ++inForce) });
+  try {
+    const reply = await gate.check(toWire(attempt(agent, mintRoot(operator, agent))));
+    expect([reply.allowed, reply.reason]).toEqual([false, reason]);
+    const records = gate.records.map((text) => JSON.parse(text) as { effect: string; reason?: string; decision_id: string });
+    expect(records.map((record) => [record.effect, record.reason])).toEqual([
+      ['allow', undefined],
+      ['deny', reason],
+    ]);
+    expect(new Set(records.map((record) => record.decision_id)).size).toBe(1);
+  } finally {
+    await gate.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+});

@@ -40,6 +40,8 @@ export interface ScaleWorld {
   readonly full: Side;
   readonly none: Side;
   readonly credentials: BenchCredentials;
+  /** When the first nonce was made, on the machine's monotonic clock: they live for WINDOW_MILLIS at least. */
+  readonly noncesSince: number;
   /** A request that is to be allowed. */
   chat(): Buffer;
   /** Holds that the restrictions and the nonces are in force at a gateway. @throws where they are not */
@@ -72,6 +74,7 @@ export async function startScaleWorld(shared: boolean, scale: Scale, say: (line:
     const provider = await startProvider();
     stops.push(provider.stop);
 
+    let noncesSince = 0;
     const startSide = async (name: 'full' | 'none'): Promise<Side> => {
       const own = join(directory, name);
       const redis = shared ? await startRedis() : undefined;
@@ -84,6 +87,7 @@ export async function startScaleWorld(shared: boolean, scale: Scale, say: (line:
       if (name === 'full') {
         say(`writing ${scale.restrictions} restrictions${shared ? '' : ` and ${scale.nonces} nonces`}`);
         restrict(`${file}-restrictions`);
+        noncesSince = monotonic();
         if (!shared) writeNonces(file, made);
       }
       if (section !== undefined) stops.push(await startVault(dirname(file), file, operatorDid, section.redis));
@@ -93,6 +97,7 @@ export async function startScaleWorld(shared: boolean, scale: Scale, say: (line:
       const startSeconds = (monotonic() - startedAt) / 1000;
       if (name === 'full' && redis) {
         say(`taking ${scale.nonces} nonces in Redis`);
+        noncesSince = monotonic();
         await takeNonces({ ...redis.section, commandTimeoutMillis: 5000 }, made);
       }
       return { gateway, redis, startSeconds, another: (other) => ({ directory: join(directory, other), ...settings }) };
@@ -107,7 +112,7 @@ export async function startScaleWorld(shared: boolean, scale: Scale, say: (line:
       }
       pool.close();
     };
-    return { full, none, credentials, chat, holdInForce, stop };
+    return { full, none, credentials, noncesSince, chat, holdInForce, stop };
   } catch (error) {
     await stop();
     throw error;
