@@ -34,8 +34,7 @@ export async function startSentinelSet(options: SentinelSetOptions = {}): Promis
     `min-replicas-max-lag ${maxLagSeconds}`,
     'repl-ping-replica-period 1',
   ];
-  const announced =
-    before === undefined ? [] : ['replica-announce-ip 127.0.0.1', `replica-announce-port ${before.port}`];
+  const announced = before === undefined ? [] : ['replica-announce-ip 127.0.0.1', `replica-announce-port ${before.port}`];
   const first = await startRedis({ lines: [...lines, ...announced] });
   before?.lead(first.port);
   const seenAt = before?.port ?? first.port;
