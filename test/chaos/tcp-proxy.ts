@@ -28,7 +28,7 @@ export interface TcpProxy<I> {
   /** Where new connections lead. */
   lead(port: number): void;
   weather(weather: Weather | undefined): void;
-  /** Ends all connections, and each new one at once, until it is mended. */
+  /** Nothing comes through any more, and nobody is told: as when a cable is pulled. It is mended with new connections. */
   cut(): void;
   mend(): void;
   stop(): Promise<void>;
@@ -40,7 +40,6 @@ export async function startTcpProxy<I extends Interposer>(interpose?: () => I): 
   let isCut = false;
   let current: Weather | undefined;
   const server = createServer((client) => {
-    if (isCut) return void client.destroy();
     const interposer = interpose?.();
     const upstream = connect({ host: '127.0.0.1', port: target, noDelay: true });
     client.setNoDelay(true);
@@ -56,10 +55,13 @@ export async function startTcpProxy<I extends Interposer>(interpose?: () => I): 
     const down = delayed(client, weather, destroy);
     const up = delayed(upstream, weather, destroy);
     client.on('data', (bytes) => {
+      if (isCut) return;
       interposer?.fromClient(bytes);
       up(bytes);
     });
-    upstream.on('data', (bytes) => down(interposer?.fromServer(bytes) ?? bytes));
+    upstream.on('data', (bytes) => {
+      if (!isCut) down(interposer?.fromServer(bytes) ?? bytes);
+    });
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -77,9 +79,9 @@ export async function startTcpProxy<I extends Interposer>(interpose?: () => I): 
     },
     cut: () => {
       isCut = true;
-      endAll();
     },
     mend: () => {
+      endAll();
       isCut = false;
     },
     stop: async () => {

@@ -364,6 +364,19 @@ describe.skipIf(redisVersion === undefined)(`restrictions over Redis${withRedis}
     }
   });
 
+  test('X15 X17 a replica whose clock was ahead is relied on soon after it was put right', { timeout: 60_000 }, async () => {
+    let off = 0;
+    const wrong = await startGateway('clock put right', () => Date.now() + off);
+    await expect.poll(() => isFresh(wrong), soon).toBe(true);
+    off = 120_000;
+    await expect.poll(() => isFresh(wrong), soon).toBe(false);
+    // It has said more than once where it is, by the clock that is ahead.
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    off = 0;
+    await expect.poll(() => isFresh(wrong), soon).toBe(true);
+    await wrong.stop();
+  });
+
   test('H7 a vault that was put back from a backup is refused until it says so, and what it lost stays in force', {
     timeout: 90_000,
   }, async () => {
