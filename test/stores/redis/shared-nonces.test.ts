@@ -204,6 +204,8 @@ describe.skipIf(redisVersion === undefined)(`replicas on one Redis${withRedis}`,
     const [stream = ''] = await redis.admin.keys('*6:gossip*');
     const [[, [, value = '']] = ['', []]] = await redis.admin.xrevrange(stream, '+', '-', 'COUNT', 1);
     await redis.admin.xadd(stream, `${Date.now() + 3_600_000}-0`, 'batch', value);
+    // Both are there before it begins anew; one that was not waiting just then would find nothing missing.
+    await new Promise((resolve) => setTimeout(resolve, 500));
     await redis.admin.del(stream);
     await until(() => [a, b].every(({ log }) => log.join('').includes('what this replica told itself')));
     await settled(a, b);
