@@ -14,7 +14,7 @@ export interface ScriptedCall {
 
 export interface ScriptedProvider extends AsyncDisposable {
   readonly url: string;
-  /** The next call, in order of arrival. */
+  /** The next call, in order of arrival; those that were given up before are passed over. */
   next(): Promise<ScriptedCall>;
   /** How many calls came in all. */
   count(): number;
@@ -36,7 +36,8 @@ export async function startScriptedProvider(): Promise<ScriptedProvider> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     next: () => {
-      const call = arrived.shift();
+      let call = arrived.shift();
+      while (call?.response.destroyed) call = arrived.shift();
       return call ? Promise.resolve(call) : new Promise((resolve) => awaited.push(resolve));
     },
     count: () => count,
