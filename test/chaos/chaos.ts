@@ -115,19 +115,16 @@ async function runScenario(
     try {
       await scenario.run(stage);
       const finding = findingOf(scenario, stage);
-      if (finding.result !== 'PASS') await endWorld();
+      if (finding.result === 'PASS') return finding;
+      for (const line of logOf(world)) say(`  ${line}`);
+      await endWorld();
       return finding;
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       if (interrupted) return findingOf(scenario, stage, problem);
       const isVoid = error instanceof VoidScenario;
       if (!isVoid || run === MOST_RUNS) {
-        const log = world.replicas.flatMap(({ name, notable }) =>
-          notable()
-            .slice(-3)
-            .map((line) => `${name}: ${line.slice(0, 300)}`),
-        );
-        const finding = findingOf(scenario, stage, [problem, ...log].join('\n  '), isVoid);
+        const finding = findingOf(scenario, stage, [problem, ...logOf(world)].join('\n  '), isVoid);
         await endWorld();
         return finding;
       }
@@ -136,6 +133,14 @@ async function runScenario(
     }
   }
 }
+
+/** The last that each replica logged. */
+const logOf = ({ replicas }: World) =>
+  replicas.flatMap(({ name, notable }) =>
+    notable()
+      .slice(-5)
+      .map((line) => `${name}: ${line.slice(0, 300)}`),
+  );
 
 async function endWorld(): Promise<void> {
   // One that is still being started has things to stop already.

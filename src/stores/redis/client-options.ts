@@ -58,6 +58,8 @@ export function makeClient(settings: ClientSettings): RedisClient {
       name: sentinel.name,
       sentinels: sentinel.nodes.map(hostAndPort),
       sentinelRetryStrategy: retry,
+      // One that takes connections and never answers: the next one is asked.
+      sentinelCommandTimeout: configuration.connectTimeoutMillis,
       failoverDetector: true,
       ...(sentinel.username !== undefined && { sentinelUsername: sentinel.username }),
       ...(sentinelPassword !== undefined && { sentinelPassword }),

@@ -17,6 +17,7 @@ export interface ConnectionSettings extends Omit<ClientSettings, 'anonymous'> {
 /** Commands without an answer; more are refused, since those before them are late already. */
 const MOST_IN_FLIGHT = 5000;
 const PROBE_MILLIS = 100;
+const BEGIN_AGAIN_MILLIS = 100;
 /** At start: somewhat longer than a failover takes. */
 const START_MILLIS = 8000;
 
@@ -36,6 +37,7 @@ export class RedisConnection {
     });
     this.#client.on('ready', () => this.#enter('connected'));
     this.#client.on('close', () => this.#enter('lost', this.#lastError));
+    this.#client.on('end', () => this.#beginAgain());
   }
 
   /** @throws {RedisError} when there is no connection after some seconds; nothing is left open then. */
@@ -106,6 +108,20 @@ export class RedisConnection {
   close(): void {
     this.#closed = true;
     this.#client.disconnect();
+  }
+
+  /**
+   * ioredis gives up for good when a Sentinel tells of a failover while it asks where the primary is: the subscription of the
+   * connection before ends the attempt of this one. Nothing but {@link close} ends this one.
+   */
+  #beginAgain(): void {
+    this.#enter('lost', this.#lastError);
+    setTimeout(() => {
+      if (this.#closed) return;
+      this.#client.connect().catch((error: Error) => {
+        this.#lastError = error;
+      });
+    }, BEGIN_AGAIN_MILLIS).unref();
   }
 
   #enter(state: ConnectionState, error?: Error): void {
