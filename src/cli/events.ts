@@ -4,9 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
 import { loadConfiguration } from '../config.ts';
 import { VERIFICATION } from '../events/event-types.ts';
-import { signEvent } from '../events/sign-event.ts';
-import { readEventParties } from '../serve/event-parties.ts';
-import { readDirectoryKey } from '../serve/start-control.ts';
+import { readDirectoryKey } from '../serve/directory-key.ts';
 import { CommandError, type OutputOptions, print, UsageError } from './output.ts';
 
 interface SendOptions extends OutputOptions {
@@ -41,6 +39,8 @@ async function sendTest({ config, receiver: name, ...output }: SendOptions): Pro
   const { events } = control;
   const key = await readDirectoryKey(control);
   if (key === undefined) throw new CommandError('control.key is missing');
+  const { readEventParties } = await import('../serve/event-parties.ts');
+  const { signEvent } = await import('../events/sign-event.ts');
   const { receivers } = await readEventParties({ ...events, receivers: [wanted], transmitters: [] }, () => undefined);
   const state = randomBytes(16).toString('base64url');
   const event = { type: VERIFICATION, subject: { format: 'opaque', id: name }, payload: { state } };

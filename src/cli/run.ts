@@ -1,24 +1,11 @@
-// `serve`, `up`, `envoy` and `config check`: the commands that need a configuration file.
+// `serve` and `up`; `envoy` and `config check`, which need a configuration file too, are told of here and done elsewhere.
 
 import { type Command, Option } from 'commander';
 import { pino } from 'pino';
-import { stringify } from 'yaml';
-import { loadProviders } from '../checks/capability/provider-registry.ts';
-import { ConfigurationError, type LoadedConfiguration, loadConfiguration, type SignConfiguration } from '../config.ts';
-import { readEventParties } from '../serve/event-parties.ts';
-import { readRedisSecrets } from '../serve/redis.ts';
-import { readCa } from '../serve/resolution.ts';
-import { readSecret, SecretError } from '../serve/secret.ts';
-import { startService } from '../serve/serve.ts';
-import { readDirectoryKey } from '../serve/start-control.ts';
-import { readCredentials, sidecarEnvoy } from '../serve/start-sign.ts';
-import { assertVerify, prepareGatewayEnvoy } from '../serve/start-verify.ts';
-import { startPair } from '../serve/up.ts';
-import { CommandError, fail, type OutputOptions, print, UsageError } from './output.ts';
-
-interface RunOptions extends OutputOptions {
-  config?: string;
-}
+import type { LoadedConfiguration } from '../config.ts';
+import type { EnvoyOptions } from './envoy.ts';
+import { print } from './output.ts';
+import { loadNamed, type RunOptions } from './run-options.ts';
 
 const CONFIG_HELP = '\nThe file is named by --config or HERMESBRIDGE_CONFIG; docs/configuration.md has every key.';
 
@@ -47,7 +34,7 @@ export function addRunCommands(program: Command): void {
       'after',
       `${CONFIG_HELP}\n\nExample:\n  hermesbridge envoy --config gateway.yaml > envoy.yaml && envoy --config-path envoy.yaml`,
     )
-    .action(envoy);
+    .action(async (options: EnvoyOptions) => (await import('./envoy.ts')).printBootstrap(options));
   const config = program
     .command('config')
     .summary('look at a configuration')
@@ -58,18 +45,13 @@ export function addRunCommands(program: Command): void {
       'Checks the configuration, the keys and capabilities it names included, and prints every problem. Exits 1 when there is one.',
     )
     .addHelpText('after', `${CONFIG_HELP}\n\nExample:\n  hermesbridge config check --config gateway.yaml`)
-    .action(check);
+    .action(async (options: RunOptions) => (await import('./config-check.ts')).checkConfiguration(options));
 }
 
 function withConfig(command: Command): Command {
   return command
     .option('-c, --config <file>', 'configuration file', process.env.HERMESBRIDGE_CONFIG)
     .option('--json', 'print JSON');
-}
-
-async function load({ config }: RunOptions): Promise<LoadedConfiguration> {
-  if (config === undefined) throw new UsageError('name the configuration with --config FILE or HERMESBRIDGE_CONFIG');
-  return loadConfiguration(config);
 }
 
 function logger({ configuration }: LoadedConfiguration) {
@@ -80,8 +62,9 @@ function logger({ configuration }: LoadedConfiguration) {
 }
 
 async function serve(options: RunOptions): Promise<void> {
-  const loaded = await load(options);
+  const loaded = await loadNamed(options);
   const log = logger(loaded);
+  const { startService } = await import('../serve/serve.ts');
   const service = await startService(loaded.file, loaded.configuration, { log, clock: Date.now });
   // Before it says that it is ready: whoever waits for that may signal at once.
   const stopped = untilStopped(() => service.reload(), log);
@@ -93,9 +76,10 @@ async function serve(options: RunOptions): Promise<void> {
 }
 
 async function up(options: RunOptions): Promise<void> {
-  const loaded = await load(options);
+  const loaded = await loadNamed(options);
   const log = logger(loaded);
   const ended = Promise.withResolvers<Error>();
+  const { startPair } = await import('../serve/up.ts');
   const pair = await startPair(loaded.file, loaded.configuration, {
     log,
     clock: Date.now,
@@ -144,67 +128,4 @@ function untilStopped(reload: () => Promise<void>, log: ReturnType<typeof logger
     // Undefined without a channel; false when the other side went while we were starting.
     if (process.connected === false) stop();
   });
-}
-
-async function envoy(options: RunOptions & { role?: 'verify' | 'sign' }): Promise<void> {
-  const { configuration } = await load(options);
-  const role = options.role ?? (configuration.verify ? 'verify' : 'sign');
-  const silent = pino({ level: 'silent' });
-  const verify = role === 'verify' ? configuration.verify : undefined;
-  const sign = role === 'sign' ? configuration.sign : undefined;
-  if (verify === undefined && sign === undefined) throw new CommandError(`the configuration has no role "${role}"`);
-  const prepared = verify
-    ? await prepareGatewayEnvoy(verify, await loadProviders(), silent)
-    : { bootstrap: sidecarEnvoy(sign as SignConfiguration), close: async () => {} };
-  await prepared.close();
-  print(options, prepared.bootstrap, stringify(prepared.bootstrap, { aliasDuplicateObjects: false }).trimEnd());
-}
-
-async function check(options: RunOptions): Promise<void> {
-  const { file, configuration } = await load(options);
-  const { verify, sign, control } = configuration;
-  const looks: (() => unknown)[] = [];
-  if (verify) {
-    looks.push(async () => assertVerify(verify, await loadProviders()));
-    for (const [name, { credential }] of Object.entries(verify.providers))
-      looks.push(() => readSecret(credential, `verify.providers.${name}.credential`, true));
-    const { redis } = verify;
-    if (redis !== undefined) looks.push(() => readRedisSecrets(redis, 'verify.redis'));
-    const { trustedCa } = verify.resolution;
-    if (trustedCa !== undefined) looks.push(() => readCa(trustedCa));
-  }
-  if (sign)
-    looks.push(
-      () => readCredentials(sign),
-      () => readSecret(sign.localSecret, 'sign.localSecret'),
-    );
-  if (control) {
-    const { events } = control;
-    looks.push(() => readDirectoryKey(control));
-    if (events) looks.push(() => readEventParties(events, () => undefined));
-    for (const [name, path] of Object.entries(control.service.tls ?? {}))
-      looks.push(() => readSecret({ file: path }, `control.service.tls.${name}`, name === 'certificate'));
-  }
-  const problems: string[] = [];
-  for (const look of looks) {
-    try {
-      await look();
-    } catch (error) {
-      if (error instanceof ConfigurationError) problems.push(...error.problems);
-      else if (error instanceof SecretError) problems.push(error.message);
-      else throw error;
-    }
-  }
-  if (problems.length > 0) throw new ConfigurationError(problems);
-  print(options, { file, valid: true }, `${file}: no problems`);
-}
-
-/** Nothing may end the process but a signal: what nobody caught is logged, and the check it belonged to is denied by its deadline. */
-export function surviveUncaught(): void {
-  // Whoever reads our output may stop reading (`| head`); that is no error of ours.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => error.code === 'EPIPE' || fail(error));
-  // To say so on standard error again, and again, would keep a program busy that nobody listens to.
-  process.stderr.on('error', () => {});
-  process.on('uncaughtException', fail);
-  process.on('unhandledRejection', (error) => fail(error));
 }

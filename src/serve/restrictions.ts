@@ -15,7 +15,6 @@ import { type Restriction, reopenRestriction } from '../restrictions/verify-rest
 import { SqliteRestrictionStore } from '../stores/sqlite/restrictions/restriction-store.ts';
 import type { TrustConfiguration } from '../trust/operators.ts';
 import type { LocalRestrictions, Resolution } from './resolution.ts';
-import { startRedisFeed } from './shared-restrictions.ts';
 
 export interface GatewayRestrictionSettings {
   readonly configuration: VerifyConfiguration;
@@ -180,8 +179,10 @@ async function openFeed(
   monotonic: () => number,
 ): Promise<{ readonly source: FeedSource; stop(): Promise<void> }> {
   const { maxStaleSeconds } = configuration.restrictions;
-  if (feed === 'redis' && configuration.redis)
+  if (feed === 'redis' && configuration.redis) {
+    const { startRedisFeed } = await import('./shared-restrictions.ts');
     return startRedisFeed({ configuration: configuration.redis, maxStaleSeconds, log, clock });
+  }
   const fetch = resolution.fetchFeed(feedWaitSeconds(maxStaleSeconds));
   return { source: httpsFeed({ origin: feed, fetch, monotonic }), stop: async () => {} };
 }

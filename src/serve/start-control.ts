@@ -6,17 +6,15 @@ import { isDeepStrictEqual } from 'node:util';
 import { ConfigurationError, type ControlConfiguration } from '../config.ts';
 import { Followers } from '../control/followers.ts';
 import { startControl as startApi } from '../control/start-control.ts';
-import { type PrivateKey, readPrivateKey } from '../crypto/private-key.ts';
-import { KeyError } from '../crypto/public-key.ts';
 import type { Sighted } from '../sightings/judge-link.ts';
 import { SqliteRestrictionStore } from '../stores/sqlite/restrictions/restriction-store.ts';
 import { SqliteVaultStore } from '../stores/sqlite/vault/vault-store.ts';
 import { selfDescribingResolver } from '../vault/resolver.ts';
 import { LogVerifier } from '../vault/webvh/log-verifier.ts';
+import { readDirectoryKey } from './directory-key.ts';
 import { startEvents } from './events.ts';
 import type { LocalVault } from './resolution.ts';
 import type { RunningRole } from './running-role.ts';
-import { readSecret, SecretError } from './secret.ts';
 import { startPublishing } from './shared-restrictions.ts';
 import type { StartSettings } from './start-verify.ts';
 
@@ -100,15 +98,3 @@ export async function startControl(configuration: ControlConfiguration, { log, c
 }
 
 const FIXED = ['service', 'origin', 'store', 'key', 'maxLogBytes', 'administrators', 'redis', 'events'] as const;
-
-/** @throws {ConfigurationError} */
-export async function readDirectoryKey({ key }: ControlConfiguration): Promise<PrivateKey | undefined> {
-  if (key === undefined) return undefined;
-  try {
-    return readPrivateKey(await readSecret(key, 'control.key'));
-  } catch (error) {
-    if (error instanceof SecretError) throw new ConfigurationError([error.message]);
-    if (error instanceof KeyError) throw new ConfigurationError([`control.key: ${error.message}`]);
-    throw error;
-  }
-}

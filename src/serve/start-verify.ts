@@ -28,7 +28,6 @@ import { authoritiesOf, providerRoutes, upstreamOf } from './provider-routes.ts'
 import { type LocalVault, startResolution } from './resolution.ts';
 import { startRestrictions } from './restrictions.ts';
 import type { RunningRole } from './running-role.ts';
-import { startSharedNonces } from './shared-nonces.ts';
 import { startSightings } from './sightings.ts';
 import { watchStreams } from './streams.ts';
 
@@ -60,7 +59,9 @@ export async function startVerify(
   const opened: { stop(): Promise<void> }[] = [{ stop: () => store.close() }];
   try {
     const { redis } = configuration;
-    const shared = redis && (await startSharedNonces({ configuration: redis, own: store.nonces, windowMillis, clock, log }));
+    const sharing = redis && (await import('./shared-nonces.ts'));
+    const shared =
+      sharing && (await sharing.startSharedNonces({ configuration: redis, own: store.nonces, windowMillis, clock, log }));
     if (shared) opened.push(shared);
     const resolution = await startResolution({
       configuration: configuration.resolution,

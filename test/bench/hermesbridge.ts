@@ -1,5 +1,5 @@
 // Our own service as the bench runs it: the program's `serve`, with its embedded store on disk and its defaults, and on request
-// with a probe inside that reads the heap or takes a CPU profile.
+// with a probe inside that reads the heap or takes a CPU profile. It is what users install: `npm run bench` builds it first.
 
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { type BenchCredentials, GATEWAY_NAME } from './credentials.ts';
 import type { FromProbe, ToProbe } from './probe.ts';
 import { type Program, startProgram, untilListening } from './program.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const PROBE = new URL('./probe.ts', import.meta.url).href;
 
 export interface HermesbridgeSettings {
