@@ -1,3 +1,5 @@
+// The configuration that a command was told to use.
+
 import { type LoadedConfiguration, loadConfiguration } from '../config.ts';
 import { type OutputOptions, UsageError } from './output.ts';
 

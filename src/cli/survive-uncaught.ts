@@ -1,3 +1,5 @@
+// What a program does with what nobody caught.
+
 import { fail } from './output.ts';
 
 /** Nothing may end the process but a signal: what nobody caught is logged, and the check it belonged to is denied by its deadline. */
