@@ -58,17 +58,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'reason.ts': [],
   'outcome.ts': ['reason.ts'],
   'note.ts': [],
+  'flat-table.ts': [],
   vault: ['crypto'],
   // A token is the same whoever checks it: what it may say does not follow from who reads it.
   token: ['crypto'],
   trust: ['token', 'vault', 'crypto'],
   // A statement and the set of them: what a gateway does with it is the check's.
-  restrictions: ['token', 'vault', 'crypto', 'note.ts'],
+  restrictions: ['token', 'vault', 'crypto', 'note.ts', 'flat-table.ts'],
   // What others are told of restrictions, and what they tell that becomes some.
   events: ['restrictions', 'vault', 'crypto'],
   // What was seen, and the views of it: judged by the set of restrictions, as requests are.
   sightings: ['restrictions', 'token', 'note.ts'],
-  checks: ['trust', 'restrictions', 'token', 'vault', 'crypto', 'request.ts', 'outcome.ts', 'note.ts'],
+  checks: ['trust', 'restrictions', 'token', 'vault', 'crypto', 'request.ts', 'outcome.ts', 'note.ts', 'flat-table.ts'],
   'decision.ts': ['checks', 'outcome.ts', 'reason.ts'],
   'decide.ts': ['checks', 'decision.ts', 'request.ts'],
   // Which responses run, and when they end: whether a chain is revoked, it asks what row 10 asks.
@@ -79,7 +80,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // The operator's own keys and its client of a vault: what it publishes is what every verifier reads.
   operator: ['restrictions', 'sightings', 'token', 'vault', 'crypto'],
   // Stores implement the interfaces that checks declare.
-  stores: ['checks', 'restrictions', 'sightings', 'vault', 'events'],
+  stores: ['checks', 'restrictions', 'sightings', 'vault', 'events', 'flat-table.ts'],
   // The vault's API, which reads signatures as the gateway does.
   control: ['checks', 'restrictions', 'trust', 'token', 'vault', 'crypto', 'request.ts', 'sightings', 'events'],
   'ext-authz': [

@@ -4,17 +4,24 @@
 // Entries leave by the monotonic clock, so that setting the wall clock neither forgets a nonce early nor keeps it for ever.
 // What left is remembered as one number: a signature that could have been among the forgotten is refused.
 
+import { FlatTable, nameWords } from '../../flat-table.ts';
 import type { NonceStore, NonceUse, NonceVerdict } from './check-nonce.ts';
 
-const BUCKET_MILLIS = 1000;
+/** Of a window, and at least so many milliseconds: what is accepted in one slice is forgotten with it, as a whole. */
+const SLICES = 16;
+const LEAST_SLICE_MILLIS = 1000;
+/** A slice of some seconds is small, and there are two tables in each. */
+const SHARDS = 64;
 /** Profile section 4: a Check repeated within this time gets the same answer. */
 export const REPEAT_MILLIS = 2000;
 
-interface Bucket {
+interface Slice {
   readonly closesAt: number;
   latestRetained: number;
-  readonly entries: string[];
-  readonly keys: string[];
+  size: number;
+  readonly entries: FlatTable;
+  /** Of each key, how many of them it has. */
+  readonly keys: FlatTable;
 }
 
 interface RecentUse {
@@ -38,27 +45,27 @@ export interface NonceMemorySettings {
 
 export class NonceMemory implements NonceStore {
   readonly #settings: NonceMemorySettings;
-  readonly #seen = new Set<string>();
-  readonly #perKey = new Map<string, number>();
+  readonly #slices: Slice[] = [];
+  readonly #sliceMillis: number;
   // Two generations, each let go of as a whole: one Map would be walked from its first entry each time, past all that left it.
   #recent = new Map<string, RecentUse>();
   #lessRecent = new Map<string, RecentUse>();
   #recentSince = 0;
-  readonly #buckets: Bucket[] = [];
   #forgottenThrough: number;
 
   constructor(settings: NonceMemorySettings) {
     this.#settings = settings;
     this.#forgottenThrough = settings.forgottenThrough;
+    this.#sliceMillis = Math.max(LEAST_SLICE_MILLIS, settings.windowMillis / SLICES);
   }
 
   get size(): number {
-    return this.#seen.size;
+    return this.#slices.reduce((sum, { size }) => sum + size, 0);
   }
 
   /** Takes up a nonce that an earlier process accepted. */
   load(entry: string, jkt: string, retainUntil: number): void {
-    if (!this.#seen.has(entry)) this.#add(entry, jkt, retainUntil, this.#settings.monotonic());
+    if (!this.#has(entry)) this.#add(entry, jkt, retainUntil, this.#settings.monotonic());
   }
 
   consume(use: NonceUse): NonceVerdict {
@@ -77,7 +84,7 @@ export class NonceMemory implements NonceStore {
     this.#forget(now);
     if (use.retainUntil <= this.#forgottenThrough || use.created < this.#settings.bornAt) return 'forgotten';
     const { entry } = use;
-    if (this.#seen.has(entry)) {
+    if (this.#has(entry)) {
       const first = this.#recent.get(entry) ?? this.#lessRecent.get(entry);
       const repeated =
         first !== undefined &&
@@ -87,20 +94,32 @@ export class NonceMemory implements NonceStore {
         use.streamId !== '';
       return repeated ? { repeated: first.decisionId } : 'replayed';
     }
-    return (this.#perKey.get(use.jkt) ?? 0) >= this.#settings.perKeyLimit ? 'quota' : undefined;
+    return this.#countOf(use.jkt) >= this.#settings.perKeyLimit ? 'quota' : undefined;
+  }
+
+  #has(entry: string): boolean {
+    const words = nameWords(entry);
+    return this.#slices.some(({ entries }) => entries.find(words));
+  }
+
+  #countOf(jkt: string): number {
+    const words = nameWords(jkt);
+    return this.#slices.reduce((sum, { keys }) => sum + (keys.find(words) ? keys.first : 0), 0);
   }
 
   #add(entry: string, jkt: string, retainUntil: number, now: number): void {
-    let bucket = this.#buckets.at(-1);
-    if (bucket === undefined || bucket.closesAt <= now) {
-      bucket = { closesAt: now + BUCKET_MILLIS, latestRetained: 0, entries: [], keys: [] };
-      this.#buckets.push(bucket);
+    let slice = this.#slices.at(-1);
+    if (slice === undefined || slice.closesAt <= now) {
+      const tables = { entries: new FlatTable(SHARDS), keys: new FlatTable(SHARDS) };
+      slice = { closesAt: now + this.#sliceMillis, latestRetained: 0, size: 0, ...tables };
+      this.#slices.push(slice);
     }
-    bucket.entries.push(entry);
-    bucket.keys.push(jkt);
-    bucket.latestRetained = Math.max(bucket.latestRetained, retainUntil);
-    this.#seen.add(entry);
-    this.#perKey.set(jkt, (this.#perKey.get(jkt) ?? 0) + 1);
+    slice.latestRetained = Math.max(slice.latestRetained, retainUntil);
+    slice.size++;
+    slice.entries.put(nameWords(entry), 0, 1, 0);
+    const { keys } = slice;
+    const words = nameWords(jkt);
+    keys.put(words, 0, (keys.find(words) ? keys.first : 0) + 1, 0);
   }
 
   #forget(now: number): void {
@@ -109,18 +128,10 @@ export class NonceMemory implements NonceStore {
       this.#recent = new Map();
       this.#recentSince = now;
     }
-    for (let bucket = this.#buckets[0]; bucket !== undefined; bucket = this.#buckets[0]) {
-      if (bucket.closesAt + this.#settings.windowMillis > now) return;
-      this.#buckets.shift();
-      this.#forgottenThrough = Math.max(this.#forgottenThrough, bucket.latestRetained);
-      for (const entry of bucket.entries) this.#seen.delete(entry);
-      for (const jkt of bucket.keys) this.#release(jkt);
+    for (let slice = this.#slices[0]; slice !== undefined; slice = this.#slices[0]) {
+      if (slice.closesAt + this.#settings.windowMillis > now) return;
+      this.#slices.shift();
+      this.#forgottenThrough = Math.max(this.#forgottenThrough, slice.latestRetained);
     }
-  }
-
-  #release(jkt: string): void {
-    const left = (this.#perKey.get(jkt) ?? 1) - 1;
-    if (left === 0) this.#perKey.delete(jkt);
-    else this.#perKey.set(jkt, left);
   }
 }

@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import type { NonceToKeep } from '../../checks/nonce/check-nonce.ts';
 import { NonceMemory } from '../../checks/nonce/nonce-memory.ts';
 import { StoreError } from './database.ts';
-import { type FromWriter, LINE_END, type ToWriter, toLine } from './writer-protocol.ts';
+import { type FromWriter, fromLine, LINE_END, type ToWriter, toLine } from './writer-protocol.ts';
 import type { WriterData } from './writer-thread.ts';
 
 export interface EmbeddedStoreSettings {
@@ -67,16 +67,13 @@ export class EmbeddedStore {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     const workerData: WriterData = { file: settings.file, windowMillis: settings.windowMillis };
     const worker = new Worker(new URL(`./writer-thread.${extension}`, import.meta.url), { workerData });
-    const [message] = (await once(worker, 'message')) as [FromWriter];
-    if (!('ready' in message)) {
+    try {
+      return new EmbeddedStore(worker, await loadNonces(worker, settings), settings);
+    } catch (error) {
       // Its lock and files go with the thread, so that whoever tries again is not refused by this attempt.
       await worker.terminate();
-      throw new StoreError('failed' in message ? message.failed : 'the store did not open');
+      throw error;
     }
-    const { forgottenThrough, bornAt } = message.ready;
-    const nonces = new NonceMemory({ ...settings, forgottenThrough, bornAt });
-    for (const { entry, jkt, retainUntil } of message.ready.nonces) nonces.load(entry, jkt, retainUntil);
-    return new EmbeddedStore(worker, nonces, settings);
   }
 
   /**
@@ -155,6 +152,26 @@ export class EmbeddedStore {
   #post(message: ToWriter): void {
     this.#worker.postMessage(message);
   }
+}
+
+/** @throws {StoreError} */
+function loadNonces(worker: Worker, settings: EmbeddedStoreSettings): Promise<NonceMemory> {
+  const { promise, resolve, reject } = Promise.withResolvers<NonceMemory>();
+  let memory: NonceMemory | undefined;
+  const fail = (cause: Error) => reject(new StoreError('the store did not open', { cause }));
+  const gone = () => reject(new StoreError('the store did not open'));
+  const hear = (message: FromWriter) => {
+    if ('facts' in message) memory = new NonceMemory({ ...settings, ...message.facts });
+    else if ('nonces' in message)
+      for (const line of message.nonces.split(LINE_END)) {
+        const { nonce } = fromLine(line);
+        if (nonce) memory?.load(nonce.entry, nonce.jkt, nonce.retainUntil);
+      }
+    else if ('failed' in message) reject(new StoreError(message.failed));
+    else if ('ready' in message && memory) resolve(memory);
+  };
+  worker.on('message', hear).once('error', fail).once('exit', gone);
+  return promise.finally(() => worker.off('message', hear).off('error', fail).off('exit', gone));
 }
 
 function empty(): Gathering {

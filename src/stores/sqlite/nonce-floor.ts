@@ -2,21 +2,26 @@
 // monotonic clock, and what it passes is remembered as one time, so that a clock set back brings no forgotten nonce to life.
 
 import type { DatabaseSync } from 'node:sqlite';
-import type { LoadedNonces } from './writer-protocol.ts';
+import { LINE_END, type StoreFacts, toLine } from './writer-protocol.ts';
 
-export function loadNonces(database: DatabaseSync): LoadedNonces {
-  const rows = database
-    .prepare('SELECT nonce, jkt, retain_until FROM decisions WHERE seq > ? AND nonce IS NOT NULL ORDER BY seq')
-    .all(fact(database, 'nonces_after'));
-  return {
-    forgottenThrough: fact(database, 'forgotten_through'),
-    bornAt: fact(database, 'born_at'),
-    nonces: rows.map((row) => ({
-      entry: String(row.nonce),
-      jkt: String(row.jkt),
-      retainUntil: Number(row.retain_until),
-    })),
-  };
+/** So many at a time, so that neither thread holds a million of them in objects. */
+const AT_A_TIME = 10_000;
+
+export function readFacts(database: DatabaseSync): StoreFacts {
+  return { forgottenThrough: fact(database, 'forgotten_through'), bornAt: fact(database, 'born_at') };
+}
+
+/** As lines of the writer's protocol. */
+export function* nonceLines(database: DatabaseSync): Iterable<string> {
+  const select = 'SELECT nonce, jkt, retain_until FROM decisions WHERE seq > ? AND nonce IS NOT NULL ORDER BY seq';
+  let lines: string[] = [];
+  for (const row of database.prepare(select).iterate(fact(database, 'nonces_after'))) {
+    lines.push(toLine('', { entry: String(row.nonce), jkt: String(row.jkt), retainUntil: Number(row.retain_until) }));
+    if (lines.length < AT_A_TIME) continue;
+    yield lines.join(LINE_END);
+    lines = [];
+  }
+  if (lines.length > 0) yield lines.join(LINE_END);
 }
 
 /** @returns to be called once in each window: what was there at the call before is older than a window now. */

@@ -25,16 +25,19 @@ export function fromLine(line: string): { record: string; nonce: NonceToKeep | u
 
 export type ToWriter = { readonly batch: Batch } | { readonly close: true };
 
-export interface LoadedNonces {
+/** What an earlier process left, told before the nonces that it accepted. */
+export interface StoreFacts {
   /** Milliseconds since the epoch through which nonces were let go of. */
   readonly forgottenThrough: number;
   /** Seconds since the epoch at which the store was made. */
   readonly bornAt: number;
-  readonly nonces: readonly NonceToKeep[];
 }
 
 export type FromWriter =
-  | { readonly ready: LoadedNonces }
+  | { readonly facts: StoreFacts }
+  /** Some of the nonces, as {@link toLine} writes them, without records. */
+  | { readonly nonces: string }
+  | { readonly ready: true }
   | { readonly failed: string }
   | { readonly committed: number }
   | { readonly refused: number; readonly cause: string };

@@ -4,7 +4,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import { lockStore, openDatabase } from './database.ts';
-import { advanceFloor, loadNonces } from './nonce-floor.ts';
+import { advanceFloor, nonceLines, readFacts } from './nonce-floor.ts';
 import { type Batch, type FromWriter, fromLine, LINE_END, type ToWriter } from './writer-protocol.ts';
 
 export interface WriterData {
@@ -21,7 +21,9 @@ try {
   const { file, windowMillis } = workerData as WriterData;
   const lock = lockStore(file);
   const database = openDatabase(file);
-  say({ ready: loadNonces(database) });
+  say({ facts: readFacts(database) });
+  for (const nonces of nonceLines(database)) say({ nonces });
+  say({ ready: true });
   const write = makeWriter(database);
   const advance = advanceFloor(database);
   const advancing = setInterval(advance, windowMillis);
