@@ -38,6 +38,18 @@ export const PROBLEMS = {
 
 export type ProblemCode = keyof typeof PROBLEMS;
 
+/** Of every operation that an operator signs. */
+export const SIGNED_PROBLEMS: readonly ProblemCode[] = [
+  'signature-missing',
+  'signature-input',
+  'signature-expired',
+  'clock-skew',
+  'signature-invalid',
+  'digest-mismatch',
+  'nonce-replayed',
+  'operator-not-allowed',
+];
+
 export interface FieldError {
   /** Path of the member or parameter: `entry.state.verificationMethod[0]`. */
   readonly field: string;

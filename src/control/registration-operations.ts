@@ -7,7 +7,7 @@ import { acceptWrite, type WriteSettings } from './accept-write.ts';
 import { badCursor, decodeCursor, encodeCursor } from './cursor.ts';
 import type { KeptDocuments } from './kept-documents.ts';
 import { defineOperation, type Operation } from './operation.ts';
-import { Problem, type ProblemCode } from './problem.ts';
+import { Problem, type ProblemCode, SIGNED_PROBLEMS } from './problem.ts';
 import { registrationView } from './registration-view.ts';
 import {
   didParameter,
@@ -26,14 +26,7 @@ export interface RegistrationSettings extends WriteSettings {
 }
 
 const WRITE_PROBLEMS: readonly ProblemCode[] = [
-  'signature-missing',
-  'signature-input',
-  'signature-expired',
-  'clock-skew',
-  'signature-invalid',
-  'digest-mismatch',
-  'nonce-replayed',
-  'operator-not-allowed',
+  ...SIGNED_PROBLEMS,
   'not-controller',
   'content-too-large',
   'unsupported-media-type',

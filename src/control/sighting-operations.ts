@@ -11,7 +11,7 @@ import { sessionPage, sessionView, treeView } from '../sightings/views.ts';
 import type { AuthenticateReader, Reader } from './authenticate-reader.ts';
 import { badCursor, decodeCursor, encodeCursor } from './cursor.ts';
 import { type Call, defineOperation, type Operation, type Reply } from './operation.ts';
-import { Problem, type ProblemCode } from './problem.ts';
+import { Problem, type ProblemCode, SIGNED_PROBLEMS } from './problem.ts';
 import { noParameters } from './schemas.ts';
 
 export interface SightingApiSettings {
@@ -21,18 +21,7 @@ export interface SightingApiSettings {
   readonly clock: () => number;
 }
 
-const PROBLEMS: readonly ProblemCode[] = [
-  'signature-missing',
-  'signature-input',
-  'signature-expired',
-  'clock-skew',
-  'signature-invalid',
-  'digest-mismatch',
-  'nonce-replayed',
-  'operator-not-allowed',
-  'sightings-off',
-  'too-many-requests',
-];
+const PROBLEMS: readonly ProblemCode[] = [...SIGNED_PROBLEMS, 'sightings-off', 'too-many-requests'];
 const SIGNED = { method: 'GET', signed: true, problems: PROBLEMS } as const;
 /** Of reads that work: the others have their turn. */
 const MOST_AT_A_TIME = 4;

@@ -10,6 +10,7 @@ import { startBenchEnvoy } from './bench-envoy.ts';
 import { type BenchCredentials, makeCredentials } from './credentials.ts';
 import { type Hermesbridge, type HermesbridgeSettings, startHermesbridge } from './hermesbridge.ts';
 import { type Load, startLoad } from './load.ts';
+import { stopOnSignal } from './run-bench.ts';
 import { startStreamUpstream } from './stream-upstream.ts';
 
 export interface Machine {
@@ -41,23 +42,15 @@ export interface BenchWorld {
   stop(): Promise<void>;
 }
 
-/** Exit code after SIGINT or SIGTERM; what fails from then on fails because everything is being stopped. */
-export const INTERRUPTED = 130;
-
 /** @param links number of links in the chain of `credentials.delegated` @param cutStreams whether responses are watched over */
 export async function startBenchWorld(links = 0, cutStreams = true): Promise<BenchWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'hb-bench-'));
   const stops: (() => Promise<unknown>)[] = [() => rm(directory, { recursive: true, force: true })];
   let stopping: Promise<void> | undefined;
   const stop = () => (stopping ??= stopAll(stops));
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => {
-      process.exitCode = INTERRUPTED;
-      void stop().finally(() => process.exit());
-    });
+  stopOnSignal(stop);
   try {
-    const envoyLocation = await locateEnvoy({ onProgress: (line) => process.stderr.write(`${line}\n`) });
-    if (envoyLocation.kind !== 'binary') throw new Error('the bench reads the CPU time of Envoy: set ENVOY_BIN to a binary');
+    const envoyPath = await envoyBinary();
     const credentials = await makeCredentials(links);
     const streaming = await startStreamUpstream();
     stops.push(streaming.stop);
@@ -73,7 +66,7 @@ export async function startBenchWorld(links = 0, cutStreams = true): Promise<Ben
     // It writes the provider's key that Envoy reads; Envoy itself finds the service whenever it is there.
     await (await hermesbridge()).stop();
     const envoy = await startBenchEnvoy({
-      envoy: envoyLocation,
+      envoy: { kind: 'binary', path: envoyPath },
       directory,
       streamPort: streaming.port,
       jwks: credentials.jwks,
@@ -83,7 +76,7 @@ export async function startBenchWorld(links = 0, cutStreams = true): Promise<Ben
     stops.push(envoy.stop);
     const load = startLoad();
     stops.push(load.stop);
-    const machine = await describeMachine(envoyLocation.path, directory);
+    const machine = await describeMachine(envoyPath, directory);
     return {
       machine,
       directory,
@@ -109,6 +102,12 @@ async function stopAll(stops: (() => Promise<unknown>)[]): Promise<void> {
 
 const TMPFS = 0x01021994;
 
+async function envoyBinary(): Promise<string> {
+  const found = await locateEnvoy({ onProgress: (line) => process.stderr.write(`${line}\n`) });
+  if (found.kind !== 'binary') throw new Error('the bench reads the CPU time of Envoy: set ENVOY_BIN to a binary');
+  return found.path;
+}
+
 /** @param directory where stores are put */
 export async function describeMachine(envoyPath: string, directory: string): Promise<Machine> {
   const version = /version: [0-9a-f]*\/([\d.]+)/.exec(execFileSync(envoyPath, ['--version'], { encoding: 'utf8' }))?.[1];
@@ -121,6 +120,11 @@ export async function describeMachine(envoyPath: string, directory: string): Pro
     envoy: version ?? 'unknown',
     store: (await statfs(directory)).type === TMPFS ? 'memory' : 'disk',
   };
+}
+
+/** The machine, with the Envoy that is found on it. @throws where it is not one that runs here */
+export async function machineWithEnvoy(): Promise<Machine> {
+  return describeMachine(await envoyBinary(), tmpdir());
 }
 
 /** For the head of a report. */

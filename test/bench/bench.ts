@@ -1,12 +1,12 @@
 // `npm run bench`: what a decision costs, held against Envoy's own filter, an empty Check and OPA-Envoy, all under one Envoy worker.
 
-import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { type BenchWorld, INTERRUPTED, startBenchWorld } from './bench-world.ts';
+import { type BenchWorld, startBenchWorld } from './bench-world.ts';
 import { measureFirstByte } from './first-byte.ts';
 import { VoidRun } from './load.ts';
 import { measureMemory } from './memory.ts';
 import { type BenchResult, goals, medians, ratios, table, WITH_CHAIN } from './report.ts';
+import { runBench } from './run-bench.ts';
 import { measureStart } from './start-time.ts';
 import { measureRound, type Round, startSystems } from './systems.ts';
 import { within } from './within.ts';
@@ -51,27 +51,22 @@ else await main();
 
 async function main(): Promise<void> {
   let world: BenchWorld | undefined;
-  try {
-    const rounds = within(values.rounds, '--rounds', 1, 100);
-    const settings = {
-      seconds: within(values.seconds, '--seconds', 1, 30),
-      connections: within(values.connections, '--connections', 1, 1000),
-    };
-    const links = values.chain === undefined ? 0 : within(values.chain, '--chain', 1, 5);
-    world = await startBenchWorld(links, !values['no-cut']);
-    const result = await measure(world, rounds, settings);
-    say();
-    for (const line of goals(result)) say(line);
-    if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(result, undefined, 2)}\n`);
-  } catch (error) {
-    if (process.exitCode === INTERRUPTED) return;
-    process.exitCode = 1;
-    const what = error instanceof VoidRun ? 'the run is void' : 'bench failed';
-    process.stderr.write(`${what}: ${error instanceof Error ? error.message : String(error)}\n`);
-    if (error instanceof VoidRun) process.stderr.write(`hermesbridge said:\n${world?.log().slice(-2000)}\n`);
-  } finally {
-    await world?.stop();
-  }
+  await runBench({
+    measure: async () => {
+      const rounds = within(values.rounds, '--rounds', 1, 100);
+      const settings = {
+        seconds: within(values.seconds, '--seconds', 1, 30),
+        connections: within(values.connections, '--connections', 1, 1000),
+      };
+      const links = values.chain === undefined ? 0 : within(values.chain, '--chain', 1, 5);
+      world = await startBenchWorld(links, !values['no-cut']);
+      return measure(world, rounds, settings);
+    },
+    lines: goals,
+    json: values.json,
+    stop: async () => world?.stop(),
+    log: (error) => (error instanceof VoidRun ? `hermesbridge said:\n${world?.log().slice(-2000)}\n` : ''),
+  });
 }
 
 async function measure(

@@ -2,7 +2,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { INTERRUPTED } from '../bench/bench-world.ts';
+import { INTERRUPTED } from '../bench/run-bench.ts';
 import { redisVersion } from '../stores/redis/redis-server.ts';
 import { type Finding, findingOf, isBroken, linesOf, tableOf } from './report.ts';
 import { LEAST_PER_SECOND, type Scenario, Stage, VoidScenario } from './scenario.ts';

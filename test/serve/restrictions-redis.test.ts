@@ -1,8 +1,7 @@
 // A vault and its gateways over one Redis: a revocation is in force on all of them within milliseconds, `--wait` says when, and whoever
 // is inside Redis can make them deny and nothing else (docs/threat-model.md D8, H7, H8, X21, X31, X32).
 
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { request } from 'node:https';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -10,21 +9,15 @@ import { type Logger, pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { freePort } from '../../examples/quickstart/free-port.ts';
 import { type Configuration, parseConfiguration } from '../../src/config.ts';
-import { type RestrictionStatement, signRestriction } from '../../src/restrictions/sign-restriction.ts';
 import { startResolution } from '../../src/serve/resolution.ts';
 import { type GatewayRestrictions, startRestrictions } from '../../src/serve/restrictions.ts';
 import { type RunningVault, startControl } from '../../src/serve/start-control.ts';
 import { openRestrictions, renewEpoch } from '../../src/stores/sqlite/restrictions/restriction-database.ts';
-import { didKeyOf } from '../../src/vault/did-key.ts';
-import { resolveSelfDescribing } from '../../src/vault/self-describing-did.ts';
 import { makeCertificates } from '../envoy/certificates.ts';
-import { keyOf } from '../keys.ts';
 import { redisVersion, startRedis, type TestRedis, withRedis } from '../stores/redis/redis-server.ts';
+import { askVault, did, revocation } from './ask-vault.ts';
 
 const BOUND_SECONDS = 2;
-const operator = keyOf('operator');
-const did = didKeyOf(operator.publicKey);
-const keyId = resolveSelfDescribing(did).verificationMethods[0]?.id;
 const HEAD = '{12:hermesbridge12:restrictions}4:head';
 const CHANNEL = '{12:hermesbridge12:restrictions}8:presence';
 
@@ -118,28 +111,7 @@ describe.skipIf(redisVersion === undefined)(`restrictions over Redis${withRedis}
     return { name, restrictions, logged, isRevoked, stop };
   }
 
-  function revocation(jti: string): string {
-    const at = Math.floor(Date.now() / 1000);
-    const value = jti.replaceAll(' ', '-');
-    const statement = { effect: 'revoke', target: { kind: 'token', value }, at, reason: '' } as RestrictionStatement;
-    return signRestriction(statement, { key: operator, keyId });
-  }
-
-  function ask<T>(path: string, body?: object): Promise<{ status: number; value: T }> {
-    return new Promise((resolve, reject) => {
-      const sent = request(new URL(path, origin), {
-        method: body ? 'POST' : 'GET',
-        ca: readFileSync(ca),
-        headers: { 'content-type': 'application/json' },
-      });
-      sent.on('error', reject);
-      sent.on('response', async (answer) => {
-        const text = (await answer.toArray()).join('');
-        resolve({ status: answer.statusCode ?? 0, value: JSON.parse(text) as T });
-      });
-      sent.end(body && JSON.stringify(body));
-    });
-  }
+  const ask = <T>(path: string, body?: object) => askVault<T>(new URL(path, origin), ca, body);
 
   interface Acknowledgement {
     readonly acknowledged: boolean;

@@ -2,8 +2,7 @@
 // acknowledgement, and what becomes of them when the vault falls silent, comes back, or was put back from a backup
 // (docs/threat-model.md D8, H7, H8, X31, X32).
 
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { request } from 'node:https';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -12,20 +11,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freePort } from '../../examples/quickstart/free-port.ts';
 import { parseConfiguration, type VerifyConfiguration } from '../../src/config.ts';
 import { controlConfiguration } from '../../src/control/configuration.ts';
-import { type RestrictionStatement, signRestriction } from '../../src/restrictions/sign-restriction.ts';
 import { startResolution } from '../../src/serve/resolution.ts';
 import { type GatewayRestrictions, startRestrictions } from '../../src/serve/restrictions.ts';
 import { type RunningVault, startControl } from '../../src/serve/start-control.ts';
 import { openRestrictions, renewEpoch } from '../../src/stores/sqlite/restrictions/restriction-database.ts';
-import { didKeyOf } from '../../src/vault/did-key.ts';
-import { resolveSelfDescribing } from '../../src/vault/self-describing-did.ts';
 import { makeCertificates } from '../envoy/certificates.ts';
-import { keyOf } from '../keys.ts';
+import { askVault, did, revocation } from './ask-vault.ts';
 
 const BOUND_SECONDS = 2;
-const operator = keyOf('operator');
-const did = didKeyOf(operator.publicKey);
-const keyId = resolveSelfDescribing(did).verificationMethods[0]?.id;
 
 interface Gateway {
   readonly restrictions: GatewayRestrictions;
@@ -107,33 +100,7 @@ async function startGateway(name: string): Promise<Gateway> {
   };
 }
 
-function revocation(jti: string, changes: Partial<RestrictionStatement> = {}): string {
-  const at = Math.floor(Date.now() / 1000);
-  const statement = {
-    effect: 'revoke',
-    target: { kind: 'token', value: jti },
-    at,
-    reason: '',
-    ...changes,
-  } as RestrictionStatement;
-  return signRestriction(statement, { key: operator, keyId });
-}
-
-function ask<T>(path: string, body?: object): Promise<{ status: number; value: T }> {
-  return new Promise((resolve, reject) => {
-    const sent = request(new URL(path, origin), {
-      method: body ? 'POST' : 'GET',
-      ca: readFileSync(ca),
-      headers: { 'content-type': 'application/json' },
-    });
-    sent.on('error', reject);
-    sent.on('response', async (answer) => {
-      const text = (await answer.toArray()).join('');
-      resolve({ status: answer.statusCode ?? 0, value: JSON.parse(text) as T });
-    });
-    sent.end(body && JSON.stringify(body));
-  });
-}
+const ask = <T>(path: string, body?: object) => askVault<T>(new URL(path, origin), ca, body);
 
 const post = (restriction: string) => ask<{ id: string; sequence: number }>('/v1/restrictions', { restriction });
 const soon = { timeout: 15_000, interval: 5 };

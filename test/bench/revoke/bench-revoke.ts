@@ -1,13 +1,10 @@
 // `npm run bench:revoke`: how long a revocation takes to be felt, by requests that come and by streams that run, embedded and over
 // replicas that share a Redis.
 
-import { writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
-import { locateEnvoy } from '../../../src/envoy/locate-envoy.ts';
 import { redisVersion } from '../../stores/redis/redis-server.ts';
-import { describeMachine, INTERRUPTED, machineLine } from '../bench-world.ts';
-import { VoidRun } from '../load.ts';
+import { machineLine, machineWithEnvoy } from '../bench-world.ts';
+import { runBench, stopOnSignal } from '../run-bench.ts';
 import { startProgress } from '../vault/progress.ts';
 import { openWirePool } from '../wire-pool.ts';
 import { within } from '../within.ts';
@@ -73,39 +70,29 @@ if (values.help) say(HELP);
 else await main();
 
 async function main(): Promise<void> {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => {
-      process.exitCode = INTERRUPTED;
-      void world?.stop().finally(() => process.exit());
-    });
-  try {
-    const settings: Settings = {
-      revocations: within(values.revocations, '--revocations', 4, 10_000),
-      perSecond: within(values.rate, '--rate', 10, 5000),
-      everyMillis: within(values.every, '--every', 1, 100),
-      rounds: within(values.rounds, '--rounds', 0, 1000),
-      streams: within(values.streams, '--streams', 2, 1000),
-    };
-    const replicas = within(values.replicas, '--replicas', 2, 8);
-    const wanted = modesOf(values.mode, replicas);
-    const envoy = await locateEnvoy({ onProgress: (line) => process.stderr.write(`${line}\n`) });
-    if (envoy.kind !== 'binary') throw new Error('set ENVOY_BIN to a binary');
-    const machine = await describeMachine(envoy.path, tmpdir());
-    say(`${machineLine(machine)}${redisVersion === undefined ? '' : `, Redis ${redisVersion}`}`);
-    const modes: ModeResult[] = [];
-    for (const mode of wanted) modes.push(await measure(mode, settings));
-    const result: RevokeBenchResult = { machine, perSecond: settings.perSecond, modes };
-    say();
-    for (const line of [...report(result), ...revokeGoals(result)]) say(line);
-    if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(result, undefined, 2)}\n`);
-  } catch (error) {
-    if (process.exitCode === INTERRUPTED) return;
-    process.exitCode = 1;
-    const what = error instanceof VoidRun ? 'the run is void' : 'bench failed';
-    process.stderr.write(`${what}: ${error instanceof Error ? error.message : String(error)}\n${world?.log() ?? ''}\n`);
-  } finally {
-    await world?.stop();
-  }
+  const stop = async () => world?.stop();
+  stopOnSignal(stop);
+  await runBench({
+    measure: async () => {
+      const settings: Settings = {
+        revocations: within(values.revocations, '--revocations', 4, 10_000),
+        perSecond: within(values.rate, '--rate', 10, 5000),
+        everyMillis: within(values.every, '--every', 1, 100),
+        rounds: within(values.rounds, '--rounds', 0, 1000),
+        streams: within(values.streams, '--streams', 2, 1000),
+      };
+      const wanted = modesOf(values.mode, within(values.replicas, '--replicas', 2, 8));
+      const machine = await machineWithEnvoy();
+      say(`${machineLine(machine)}${redisVersion === undefined ? '' : `, Redis ${redisVersion}`}`);
+      const modes: ModeResult[] = [];
+      for (const mode of wanted) modes.push(await measure(mode, settings));
+      return { machine, perSecond: settings.perSecond, modes } satisfies RevokeBenchResult;
+    },
+    lines: (result) => [...report(result), ...revokeGoals(result)],
+    json: values.json,
+    stop,
+    log: () => `${world?.log() ?? ''}\n`,
+  });
 }
 
 function modesOf(mode: string, replicas: number): number[] {

@@ -1,16 +1,14 @@
 // `npm run bench:scale`: what a million revocations and a million live nonces cost a gateway: for a decision, in memory, and until a new
 // replica is ready; embedded and with Redis.
 
-import { writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
-import { locateEnvoy } from '../../../src/envoy/locate-envoy.ts';
 import { redisVersion } from '../../stores/redis/redis-server.ts';
-import { describeMachine, INTERRUPTED, machineLine } from '../bench-world.ts';
+import { machineLine, machineWithEnvoy } from '../bench-world.ts';
 import { CHAT_PATH, chatBody } from '../credentials.ts';
 import { type Load, startLoad, VoidRun } from '../load.ts';
 import { monotonic } from '../monotonic.ts';
 import type { Gateway } from '../own-envoy.ts';
+import { runBench, stopOnSignal } from '../run-bench.ts';
 import { untilIdle } from '../vault/decisions.ts';
 import { within } from '../within.ts';
 import { SIGNATURE, WINDOW_MILLIS } from './made-nonces.ts';
@@ -70,41 +68,30 @@ if (values.help) say(HELP);
 else await main();
 
 async function main(): Promise<void> {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => {
-      process.exitCode = INTERRUPTED;
-      void stopAll().finally(() => process.exit());
-    });
-  try {
-    const settings: Settings = {
-      restrictions: within(values.restrictions, '--restrictions', 1000, 5_000_000),
-      nonces: within(values.nonces, '--nonces', 1000, 5_000_000),
-      rounds: within(values.rounds, '--rounds', 1, 20),
-      seconds: within(values.seconds, '--seconds', 1, 20),
-      perSecond: within(values.rate, '--rate', 10, 2000),
-      starts: within(values.starts, '--starts', 0, 20),
-    };
-    const wanted = modesOf(values.mode);
-    const envoy = await locateEnvoy({ onProgress: (line) => process.stderr.write(`${line}\n`) });
-    if (envoy.kind !== 'binary') throw new Error('set ENVOY_BIN to a binary');
-    const machine = await describeMachine(envoy.path, tmpdir());
-    say(`${machineLine(machine)}${redisVersion === undefined ? '' : `, Redis ${redisVersion}`}`);
-    const load = startLoad();
-    opened.push(load);
-    const modes: ScaleMode[] = [];
-    for (const shared of wanted) modes.push(await measure(shared, load, settings));
-    const result: ScaleBenchResult = { machine, ...settings, modes };
-    say();
-    for (const line of [...report(result), ...scaleGoals(result)]) say(line);
-    if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(result, undefined, 2)}\n`);
-  } catch (error) {
-    if (process.exitCode === INTERRUPTED) return;
-    process.exitCode = 1;
-    const what = error instanceof VoidRun ? 'the run is void' : 'bench failed';
-    process.stderr.write(`${what}: ${error instanceof Error ? error.message : String(error)}\n`);
-  } finally {
-    await stopAll();
-  }
+  stopOnSignal(stopAll);
+  await runBench({
+    measure: async () => {
+      const settings: Settings = {
+        restrictions: within(values.restrictions, '--restrictions', 1000, 5_000_000),
+        nonces: within(values.nonces, '--nonces', 1000, 5_000_000),
+        rounds: within(values.rounds, '--rounds', 1, 20),
+        seconds: within(values.seconds, '--seconds', 1, 20),
+        perSecond: within(values.rate, '--rate', 10, 2000),
+        starts: within(values.starts, '--starts', 0, 20),
+      };
+      const wanted = modesOf(values.mode);
+      const machine = await machineWithEnvoy();
+      say(`${machineLine(machine)}${redisVersion === undefined ? '' : `, Redis ${redisVersion}`}`);
+      const load = startLoad();
+      opened.push(load);
+      const modes: ScaleMode[] = [];
+      for (const shared of wanted) modes.push(await measure(shared, load, settings));
+      return { machine, ...settings, modes } satisfies ScaleBenchResult;
+    },
+    lines: (result) => [...report(result), ...scaleGoals(result)],
+    json: values.json,
+    stop: stopAll,
+  });
 }
 
 async function stopAll(): Promise<void> {

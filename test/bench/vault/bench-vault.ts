@@ -1,11 +1,10 @@
 // `npm run bench:vault`: what a vault with a million agents costs: to register them, to keep them, to resolve one, and to decide while
 // all of them are in use.
 
-import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type BenchWorld, INTERRUPTED, machineLine, startBenchWorld } from '../bench-world.ts';
-import { VoidRun } from '../load.ts';
+import { type BenchWorld, machineLine, startBenchWorld } from '../bench-world.ts';
+import { runBench } from '../run-bench.ts';
 import { within } from '../within.ts';
 import { measureGateways } from './gateways.ts';
 import { makeVault, openMadeVault } from './make-vault.ts';
@@ -53,30 +52,25 @@ else await main();
 
 async function main(): Promise<void> {
   let world: BenchWorld | undefined;
-  try {
-    const settings = {
-      agents: within(values.agents, '--agents', 5000, 5_000_000),
-      overApi: within(values['registered-over-api'], '--registered-over-api', 1, 100_000),
-      rounds: within(values.rounds, '--rounds', 1, 100),
-      seconds: within(values.seconds, '--seconds', 1, 20),
-      perSecond: within(values.rate, '--rate', 100, 2000),
-    };
-    if (settings.overApi > settings.agents / 4) throw new Error('--registered-over-api is at most a quarter of --agents');
-    if (values.keep !== undefined && values.use !== undefined)
-      throw new Error('--keep makes a vault, --use takes one: name one of them');
-    world = await startBenchWorld();
-    const result = await measure(world, settings);
-    say();
-    for (const line of [...report(result), ...vaultGoals(result)]) say(line);
-    if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(result, undefined, 2)}\n`);
-  } catch (error) {
-    if (process.exitCode === INTERRUPTED) return;
-    process.exitCode = 1;
-    const what = error instanceof VoidRun ? 'the run is void' : 'bench failed';
-    process.stderr.write(`${what}: ${error instanceof Error ? error.message : String(error)}\n`);
-  } finally {
-    await world?.stop();
-  }
+  await runBench({
+    measure: async () => {
+      const settings = {
+        agents: within(values.agents, '--agents', 5000, 5_000_000),
+        overApi: within(values['registered-over-api'], '--registered-over-api', 1, 100_000),
+        rounds: within(values.rounds, '--rounds', 1, 100),
+        seconds: within(values.seconds, '--seconds', 1, 20),
+        perSecond: within(values.rate, '--rate', 100, 2000),
+      };
+      if (settings.overApi > settings.agents / 4) throw new Error('--registered-over-api is at most a quarter of --agents');
+      if (values.keep !== undefined && values.use !== undefined)
+        throw new Error('--keep makes a vault, --use takes one: name one of them');
+      world = await startBenchWorld();
+      return measure(world, settings);
+    },
+    lines: (result) => [...report(result), ...vaultGoals(result)],
+    json: values.json,
+    stop: async () => world?.stop(),
+  });
 }
 
 async function measure(
