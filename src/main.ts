@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addCommands } from './cli/commands.ts';
+import { shieldIdentifier } from './cli/dashed-identifier.ts';
 import { EXIT, fail } from './cli/output.ts';
 import { surviveUncaught } from './cli/survive-uncaught.ts';
 
@@ -17,8 +18,9 @@ const program = new Command('hermesbridge')
   .exitOverride();
 surviveUncaught();
 try {
-  await addCommands(program, process.argv.slice(2));
-  await program.parseAsync();
+  const words = shieldIdentifier(process.argv.slice(2));
+  await addCommands(program, words);
+  await program.parseAsync(words, { from: 'user' });
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   else fail(error, { json: process.argv.includes('--json') });
