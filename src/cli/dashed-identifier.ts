@@ -12,7 +12,7 @@ export function shieldIdentifier(argv: readonly string[]): string[] {
   const at = argv.findIndex((word, index) => {
     const before = argv[index - 1] ?? '';
     // After any other option it is the option's value.
-    return DASHED.test(word) && (!before.startsWith('-') || before === '--json');
+    return DASHED.test(word) && (!before.startsWith('-') || before === '--json' || before.includes('='));
   });
   const identifier = argv[at];
   if (identifier === undefined) return [...argv];

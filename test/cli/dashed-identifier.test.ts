@@ -11,6 +11,7 @@ test.each([
   [`revoke session ${SID} --reason x --json`, `revoke session --reason x --json -- ${SID}`],
   [`revoke --json key ${JKT}`, `revoke --json key -- ${JKT}`],
   [`session end --json ${SID}`, `session end --json -- ${SID}`],
+  [`revoke session --key=k ${SID}`, `revoke session --key=k -- ${SID}`],
   [`tree ${SID}`, `tree -- ${SID}`],
   // The value of an option, what is shielded already, what is no identifier, and commands that take none.
   [`narrow --lift ${SID}`, `narrow --lift ${SID}`],

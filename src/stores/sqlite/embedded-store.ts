@@ -161,17 +161,25 @@ function loadNonces(worker: Worker, settings: EmbeddedStoreSettings): Promise<No
   const fail = (cause: Error) => reject(new StoreError('the store did not open', { cause }));
   const gone = () => reject(new StoreError('the store did not open'));
   const hear = (message: FromWriter) => {
-    if ('facts' in message) memory = new NonceMemory({ ...settings, ...message.facts });
-    else if ('nonces' in message)
-      for (const line of message.nonces.split(LINE_END)) {
-        const { nonce } = fromLine(line);
-        if (nonce) memory?.load(nonce.entry, nonce.jkt, nonce.retainUntil);
-      }
-    else if ('failed' in message) reject(new StoreError(message.failed));
-    else if ('ready' in message && memory) resolve(memory);
+    try {
+      if ('failed' in message) throw new StoreError(message.failed);
+      if ('facts' in message) memory = new NonceMemory({ ...settings, ...message.facts });
+      else if (memory === undefined) throw new StoreError('the store began with something else than its facts');
+      else if ('nonces' in message) for (const line of message.nonces.split(LINE_END)) loadNonce(memory, line);
+      else if ('ready' in message) resolve(memory);
+    } catch (error) {
+      reject(error);
+    }
   };
   worker.on('message', hear).once('error', fail).once('exit', gone);
   return promise.finally(() => worker.off('message', hear).off('error', fail).off('exit', gone));
+}
+
+/** One that were passed over could be used again. @throws {StoreError} */
+function loadNonce(memory: NonceMemory, line: string): void {
+  const { nonce } = fromLine(line);
+  if (!nonce?.jkt || !(nonce.retainUntil > 0)) throw new StoreError('the store holds a nonce that cannot be read');
+  memory.load(nonce.entry, nonce.jkt, nonce.retainUntil);
 }
 
 function empty(): Gathering {

@@ -163,6 +163,17 @@ describe('a file that is not right is refused, and stays as it is', () => {
     await refused(/damaged|malformed/);
   });
 
+  test.each([
+    ['a name of two lines', "'a' || char(10) || 'b'", '1'],
+    ['no end', "'a'", 'NULL'],
+  ])('a nonce with %s, which passed over could be used again', async (_, name, end) => {
+    await close(await open());
+    const database = new DatabaseSync(file);
+    database.exec(`INSERT INTO decisions (record, nonce, jkt, retain_until) VALUES ('{}', ${name}, 'k', ${end})`);
+    database.close();
+    await refused('a nonce that cannot be read');
+  });
+
   test('of a newer version', async () => {
     const database = new DatabaseSync(file);
     database.exec('PRAGMA user_version = 99');
