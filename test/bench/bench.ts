@@ -8,17 +8,18 @@ import { measureMemory } from './memory.ts';
 import { type BenchResult, goals, medians, ratios, table, WITH_CHAIN } from './report.ts';
 import { runBench } from './run-bench.ts';
 import { measureStart } from './start-time.ts';
-import { measureRound, type Round, startSystems } from './systems.ts';
+import { measureRound, type Round, type RoundSettings, startSystems, warm } from './systems.ts';
 import { within } from './within.ts';
 
 const HELP = `Usage: npm run bench [-- options]
 
 Measures CPU per decision, throughput and latency of hermesbridge and its peers in turns under one Envoy worker
 (HTTP/1.1 keep-alive, POST of a 1 KiB chat), the time to the first streamed byte, and the time from the start of the
-program to its first Check. Takes about three minutes.
+program to its first Check. Takes about five minutes.
 
   --rounds N       turns of each system, of which the medians are taken (default 5)
   --seconds S      measured time of each turn, 1 to 30 (default 4)
+  --warm-up S      time under load before that, for each program that V8 compiles as it runs, 4 to 120 (default 30)
   --connections C  connections at once (default 16)
   --chain N        also requests under a chain of N links, 1 to 5, held against those under one root
   --no-cut         without the filter that lets running responses be ended (verify.streams.cut: false)
@@ -36,6 +37,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
+    'warm-up': { type: 'string', default: '30' },
     connections: { type: 'string', default: '16' },
     chain: { type: 'string' },
     'no-cut': { type: 'boolean', default: false },
@@ -58,9 +60,10 @@ async function main(): Promise<void> {
         seconds: within(values.seconds, '--seconds', 1, 30),
         connections: within(values.connections, '--connections', 1, 1000),
       };
+      const warmUp = within(values['warm-up'], '--warm-up', 4, 120);
       const links = values.chain === undefined ? 0 : within(values.chain, '--chain', 1, 5);
       world = await startBenchWorld(links, !values['no-cut']);
-      return measure(world, rounds, settings);
+      return measure(world, rounds, settings, warmUp);
     },
     lines: goals,
     json: values.json,
@@ -69,11 +72,7 @@ async function main(): Promise<void> {
   });
 }
 
-async function measure(
-  world: BenchWorld,
-  rounds: number,
-  settings: { seconds: number; connections: number },
-): Promise<BenchResult> {
+async function measure(world: BenchWorld, rounds: number, settings: RoundSettings, warmUp: number): Promise<BenchResult> {
   const { machine } = world;
   say(`${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.platform}`);
   say(
@@ -85,11 +84,11 @@ async function measure(
   const startToFirstCheckMs = await measureStart(world);
   const peers = await startSystems(world, opaEnvoy);
   const service = await world.hermesbridge();
-  const ours = { name: 'hermesbridge', listener: 'gateway', carries: 'signature', pid: service.pid } as const;
+  const ours = { name: 'hermesbridge', listener: 'gateway', carries: 'signature', pid: service.pid, compiles: true } as const;
   const chained = values.chain === undefined ? [] : [{ ...ours, name: WITH_CHAIN, carries: 'chain' } as const];
   const systems = [ours, ...chained, ...peers];
-  say('a round to warm up, until the code is compiled and the caches are filled');
-  await measureRound(world, systems, { ...settings, seconds: Math.max(3, settings.seconds) }, 0);
+  say(`${warmUp} s each to warm up, until the code is compiled and the caches are filled`);
+  await warm(world, systems, settings, warmUp);
   const done: Round[] = [];
   for (let round = 0; round < rounds; round++) {
     done.push(await measureRound(world, systems, settings, round));

@@ -13,6 +13,8 @@ export interface BenchSystem {
   readonly carries: 'signature' | 'chain' | 'bearer';
   /** The authorization service; without one Envoy decides by itself. */
   readonly pid: number | undefined;
+  /** Whether V8 compiles it as it runs. */
+  readonly compiles: boolean;
 }
 
 export interface Measured {
@@ -36,18 +38,37 @@ const WARMUP_MILLIS = 700;
 
 /** Starts the services and leaves them to {@link BenchWorld.stop}; OPA-Envoy only where it is named. */
 export async function startSystems(world: BenchWorld, opaEnvoy: string | undefined): Promise<BenchSystem[]> {
-  const systems: BenchSystem[] = [{ name: 'plain', listener: 'plain', carries: 'bearer', pid: undefined }];
+  const systems: BenchSystem[] = [{ name: 'plain', listener: 'plain', carries: 'bearer', pid: undefined, compiles: false }];
   const { okOnly: socket, opaEnvoy: opaSocket } = world.sockets;
   const okOnly = startProgram(process.execPath, [new URL('./ok-only.ts', import.meta.url).pathname, socket]);
   world.onStop(okOnly.stop);
   await untilListening(okOnly, socket);
-  systems.push({ name: 'ok-only', listener: 'ok-only', carries: 'signature', pid: okOnly.pid });
+  systems.push({ name: 'ok-only', listener: 'ok-only', carries: 'signature', pid: okOnly.pid, compiles: true });
   if (opaEnvoy) {
     const opa = await startOpaEnvoy(opaEnvoy, world.directory, opaSocket, world.credentials.jwks);
     world.onStop(opa.stop);
-    systems.push({ name: 'opa-envoy', listener: 'opa-envoy', carries: 'bearer', pid: opa.pid });
+    systems.push({ name: 'opa-envoy', listener: 'opa-envoy', carries: 'bearer', pid: opa.pid, compiles: false });
   }
-  return [...systems, { name: 'jwt_authn', listener: 'jwt_authn', carries: 'bearer', pid: undefined }];
+  return [...systems, { name: 'jwt_authn', listener: 'jwt_authn', carries: 'bearer', pid: undefined, compiles: false }];
+}
+
+/** Turns of this many seconds: requests are signed before a turn, and signatures age. */
+const WARM_TURN_SECONDS = 5;
+
+/**
+ * Load for the programs that V8 compiles as they run: it goes on compiling for about 20,000 decisions, beside them and at their cost, of which a
+ * service that stays up sees nothing. The peers that are compiled already get one turn.
+ * @throws {VoidRun}
+ */
+export async function warm(
+  world: BenchWorld,
+  systems: readonly BenchSystem[],
+  settings: RoundSettings,
+  seconds: number,
+): Promise<void> {
+  const turn = { ...settings, seconds: WARM_TURN_SECONDS };
+  for (const system of systems)
+    for (let left = system.compiles ? seconds : 1; left > 0; left -= turn.seconds) await measureSystem(world, system, turn);
 }
 
 /** One turn for each system, beginning with another one each round. @throws {VoidRun} */
