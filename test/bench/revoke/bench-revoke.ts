@@ -4,8 +4,10 @@
 import { parseArgs } from 'node:util';
 import { redisVersion } from '../../stores/redis/redis-server.ts';
 import { machineLine, machineWithEnvoy } from '../bench-world.ts';
+import { type Load, startLoad } from '../load.ts';
 import { runBench, stopOnSignal } from '../run-bench.ts';
 import { startProgress } from '../vault/progress.ts';
+import { warmGateway } from '../warm-gateway.ts';
 import { openWirePool } from '../wire-pool.ts';
 import { within } from '../within.ts';
 import { judgeBackground, startBackground } from './background.ts';
@@ -20,7 +22,7 @@ const HELP = `Usage: npm run bench:revoke [-- options]
 Revokes sessions, agents, tokens and keys in turns, while requests of the target and of a descendant keep coming at every gateway,
 beside a steady load of good requests and attacks; and then while streams of the target and of a descendant run, beside as many of
 another agent. First with the vault and one gateway in one process, then with a vault and replicas that share a real Redis; each
-gateway has a real Envoy of its own. About three minutes.
+gateway has a real Envoy of its own. About six minutes.
 
   --mode M         embedded, redis or both (default both; redis needs redis-server on the PATH)
   --revocations N  under load, of each mode (default 200)
@@ -29,6 +31,7 @@ gateway has a real Envoy of its own. About three minutes.
   --replicas N     gateways that share the Redis, 2 to 8 (default 3)
   --rounds N       targets with streams running, of each mode (default 20)
   --streams N      streams of each (default 64)
+  --warm-up S      seconds under load before all that, for each gateway, 1 to 120 (default 30)
   --json FILE      also write the results as JSON
   --help           this text
 
@@ -48,13 +51,14 @@ const { values } = parseArgs({
     replicas: { type: 'string', default: '3' },
     rounds: { type: 'string', default: '20' },
     streams: { type: 'string', default: '64' },
+    'warm-up': { type: 'string', default: '30' },
     json: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
   },
 });
 const say = (line = '') => process.stdout.write(`${line}\n`);
-/** Until the code is compiled; not measured. */
-const WARMUPS = 12;
+/** What a revocation runs is compiled too; not measured. */
+const WARMUPS = 24;
 const BETWEEN_MILLIS = 30;
 
 interface Settings {
@@ -63,14 +67,19 @@ interface Settings {
   readonly everyMillis: number;
   readonly rounds: number;
   readonly streams: number;
+  readonly warmUpSeconds: number;
 }
 
 let world: RevokeWorld | undefined;
+let load: Load | undefined;
 if (values.help) say(HELP);
 else await main();
 
 async function main(): Promise<void> {
-  const stop = async () => world?.stop();
+  const stop = async () => {
+    await load?.stop();
+    await world?.stop();
+  };
   stopOnSignal(stop);
   await runBench({
     measure: async () => {
@@ -80,6 +89,7 @@ async function main(): Promise<void> {
         everyMillis: within(values.every, '--every', 1, 100),
         rounds: within(values.rounds, '--rounds', 0, 1000),
         streams: within(values.streams, '--streams', 2, 1000),
+        warmUpSeconds: within(values['warm-up'], '--warm-up', 1, 120),
       };
       const wanted = modesOf(values.mode, within(values.replicas, '--replicas', 2, 8));
       const machine = await machineWithEnvoy();
@@ -108,6 +118,7 @@ async function measure(replicas: number, settings: Settings): Promise<ModeResult
   const { streams, perSecond } = settings;
   say(`${nameOf({ replicas })}: starting`);
   world = await startRevokeWorld(replicas);
+  await warmUp(world, settings.warmUpSeconds);
   const measured = await revokeUnderLoad(world, settings);
   const cuts: CutRound[] = [];
   for (let round = 0; round < settings.rounds; round++) {
@@ -119,6 +130,18 @@ async function measure(replicas: number, settings: Settings): Promise<ModeResult
   await world.stop();
   world = undefined;
   return { replicas, streams, cuts, ...measured };
+}
+
+async function warmUp({ gateways, root, rootKey }: RevokeWorld, seconds: number): Promise<void> {
+  load = startLoad();
+  const credential = { key: rootKey, capability: root.chain.join(' '), lifetimeSeconds: 60 };
+  const progress = startProgress('gateways warm', gateways.length);
+  for (const [at, { port }] of gateways.entries()) {
+    await warmGateway(load, port, credential, seconds);
+    progress(at + 1);
+  }
+  await load.stop();
+  load = undefined;
 }
 
 async function revokeUnderLoad(
