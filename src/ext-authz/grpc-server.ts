@@ -17,6 +17,7 @@ import {
 import { loadSync } from '@grpc/proto-loader';
 import { HealthImplementation } from 'grpc-health-check';
 import { z } from 'zod';
+import { releaseAnsweredCalls, releaseClosedStreams } from './closed-streams.ts';
 
 const millis = z.int().min(1);
 
@@ -99,7 +100,8 @@ export async function startGrpcServer(settings: GrpcServerSettings): Promise<Run
     'grpc.enable_channelz': 0,
   });
   allowResets(server);
-  server.addService({ Check: methodOf(AUTHORIZATION) }, { Check: guard(settings) });
+  const keepStreams = releaseClosedStreams();
+  server.addService({ Check: methodOf(AUTHORIZATION) }, { Check: releaseAnsweredCalls(guard(settings)) });
   if (settings.watch !== undefined)
     server.addService({ Process: methodOf(PROCESSOR) }, { Process: guardWatch(settings.watch, configuration) });
   const health = new HealthImplementation({ '': 'SERVING', [AUTHORIZATION.service]: 'SERVING' });
@@ -133,6 +135,7 @@ export async function startGrpcServer(settings: GrpcServerSettings): Promise<Run
           resolve();
         });
       });
+      keepStreams();
       if (socket !== undefined) await rm(socket, { force: true });
     },
   };
