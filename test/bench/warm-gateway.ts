@@ -11,16 +11,21 @@ const TURN_SECONDS = 5;
 /** More than a gateway answers in a second under one Envoy worker. */
 const MOST_PER_SECOND = 2500;
 
-/** As fast as it answers, for so many seconds. @param port of its Envoy @throws {VoidRun} when an answer is not 200 */
+/**
+ * As fast as it answers, for so many seconds.
+ * @param port of its Envoy
+ * @param credentialOf for so many requests
+ * @throws {VoidRun} when an answer is not 200
+ */
 export async function warmGateway(
   load: Load,
   port: number,
-  credential: BatchOrder['credential'],
+  credentialOf: (requests: number) => BatchOrder['credential'],
   seconds: number,
 ): Promise<void> {
-  const order = { path: CHAT_PATH, body: chatBody(1024), count: TURN_SECONDS * MOST_PER_SECOND, credential };
+  const count = TURN_SECONDS * MOST_PER_SECOND;
   for (let left = seconds; left > 0; left -= TURN_SECONDS) {
-    await load.prepare(order);
+    await load.prepare({ path: CHAT_PATH, body: chatBody(1024), count, credential: credentialOf(count) });
     await load.run({ port, connections: CONNECTIONS, warmupMillis: 0, millis: Math.min(left, TURN_SECONDS) * 1000, pids: [] });
   }
 }

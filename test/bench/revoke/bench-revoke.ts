@@ -137,7 +137,7 @@ async function warmUp({ gateways, root, rootKey }: RevokeWorld, seconds: number)
   const credential = { key: rootKey, capability: root.chain.join(' '), lifetimeSeconds: 60 };
   const progress = startProgress('gateways warm', gateways.length);
   for (const [at, { port }] of gateways.entries()) {
-    await warmGateway(load, port, credential, seconds);
+    await warmGateway(load, port, () => credential, seconds);
     progress(at + 1);
   }
   await load.stop();

@@ -10,6 +10,7 @@ import { monotonic } from '../monotonic.ts';
 import type { Gateway } from '../own-envoy.ts';
 import { runBench, stopOnSignal } from '../run-bench.ts';
 import { untilIdle } from '../vault/decisions.ts';
+import { warmGateway } from '../warm-gateway.ts';
 import { within } from '../within.ts';
 import { SIGNATURE, WINDOW_MILLIS } from './made-nonces.ts';
 import { measureReady, type Ready } from './ready-time.ts';
@@ -28,6 +29,7 @@ and a vault for each. A million of both take about ten minutes.
   --rounds N        turns with and without, of which the medians are taken (default 5)
   --seconds S       measured time of each turn, 1 to 20 (default 10)
   --rate R          requests per second of a turn, whether or not those before are answered (default 150)
+  --warm-up S       seconds under load before them, for each gateway, 1 to 60 (default 30)
   --starts N        new replicas whose start is measured (default 3)
   --json FILE       also write the results as JSON
   --help            this text
@@ -46,6 +48,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '10' },
     rate: { type: 'string', default: '150' },
+    'warm-up': { type: 'string', default: '30' },
     starts: { type: 'string', default: '3' },
     json: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
@@ -61,6 +64,7 @@ interface Settings extends Scale {
   readonly seconds: number;
   readonly perSecond: number;
   readonly starts: number;
+  readonly warmUpSeconds: number;
 }
 
 const opened: { stop(): Promise<void> }[] = [];
@@ -77,6 +81,7 @@ async function main(): Promise<void> {
         rounds: within(values.rounds, '--rounds', 1, 20),
         seconds: within(values.seconds, '--seconds', 1, 20),
         perSecond: within(values.rate, '--rate', 10, 2000),
+        warmUpSeconds: within(values['warm-up'], '--warm-up', 1, 60),
         starts: within(values.starts, '--starts', 0, 20),
       };
       const wanted = modesOf(values.mode);
@@ -115,12 +120,15 @@ async function measure(shared: boolean, load: Load, settings: Settings): Promise
   const { full, none } = world;
   await world.holdInForce(full.gateway);
   // A replica writes its own copy of the restrictions after it serves, and a file of a million is looked through.
-  for (const { gateway } of [none, full]) await untilIdle(gateway);
+  for (const { gateway } of [none, full]) {
+    await untilIdle(gateway);
+    await warmGateway(load, gateway.port, () => credentialOf(world), settings.warmUpSeconds);
+  }
   const turns: Record<'full' | 'none', ScaleTurn[]> = { full: [], none: [] };
   for (let round = -1; round < rounds; round++) {
     for (const which of round % 2 === 0 ? (['none', 'full'] as const) : (['full', 'none'] as const)) {
       const turn = await runTurn(world, load, world[which].gateway, settings);
-      // In the first round the code is compiled and the caches are filled.
+      // In the first round the caches are filled.
       if (round >= 0) turns[which].push(turn);
       say(
         `${round < 0 ? 'to warm up' : `round ${round + 1} of ${rounds}`}, ${which === 'full' ? 'with both' : 'with none'}: ${shown(turn)}`,
@@ -145,14 +153,12 @@ async function measure(shared: boolean, load: Load, settings: Settings): Promise
   return { shared, ...turns, ready, startSeconds: start, redisBytes, emptyRedisBytes };
 }
 
-async function runTurn(
-  { credentials }: ScaleWorld,
-  load: Load,
-  gateway: Gateway,
-  { seconds, perSecond }: Settings,
-): Promise<ScaleTurn> {
-  const { agentKey, capability } = credentials;
-  const credential = { key: agentKey, capability, lifetimeSeconds: SIGNATURE.maxLifetimeSeconds };
+function credentialOf({ credentials: { agentKey, capability } }: ScaleWorld) {
+  return { key: agentKey, capability, lifetimeSeconds: SIGNATURE.maxLifetimeSeconds };
+}
+
+async function runTurn(world: ScaleWorld, load: Load, gateway: Gateway, { seconds, perSecond }: Settings): Promise<ScaleTurn> {
+  const credential = credentialOf(world);
   const count = Math.ceil((WARMUP_MILLIS / 1000 + seconds) * perSecond) + 2;
   await load.prepare({ path: CHAT_PATH, body: chatBody(1024), count, credential });
   const run = { port: gateway.port, connections: CONNECTIONS, warmupMillis: WARMUP_MILLIS, millis: seconds * 1000, perSecond };

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { type BenchWorld, machineLine, startBenchWorld } from '../bench-world.ts';
 import { runBench } from '../run-bench.ts';
 import { within } from '../within.ts';
-import { measureGateways } from './gateways.ts';
+import { type GatewayRounds, measureGateways } from './gateways.ts';
 import { makeVault, openMadeVault } from './make-vault.ts';
 import { measureResolving } from './resolve-times.ts';
 import { mediansOf, report, type VaultBenchResult, vaultGoals } from './vault-report.ts';
@@ -21,6 +21,7 @@ agents in use against 1,000, and the memory of the gateway. A million takes abou
   --registered-over-api K  how many of them are registered over the API; the others in bulk (default 2000)
   --rounds N               turns with few and with all agents, of which the medians are taken (default 5)
   --seconds S              measured time of each turn, 1 to 20 (default 20)
+  --warm-up S              seconds under load before them, for each gateway, 1 to 120 (default 30)
   --rate R                 requests per second of a turn, whether or not those before are answered (default 150)
   --json FILE              also write the results as JSON
   --keep DIR               make the vault there and keep it
@@ -38,6 +39,7 @@ const { values } = parseArgs({
     'registered-over-api': { type: 'string', default: '2000' },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '20' },
+    'warm-up': { type: 'string', default: '30' },
     rate: { type: 'string', default: '150' },
     json: { type: 'string' },
     keep: { type: 'string' },
@@ -59,6 +61,7 @@ async function main(): Promise<void> {
         overApi: within(values['registered-over-api'], '--registered-over-api', 1, 100_000),
         rounds: within(values.rounds, '--rounds', 1, 100),
         seconds: within(values.seconds, '--seconds', 1, 20),
+        warmUpSeconds: within(values['warm-up'], '--warm-up', 1, 120),
         perSecond: within(values.rate, '--rate', 100, 2000),
       };
       if (settings.overApi > settings.agents / 4) throw new Error('--registered-over-api is at most a quarter of --agents');
@@ -75,7 +78,7 @@ async function main(): Promise<void> {
 
 async function measure(
   world: BenchWorld,
-  settings: { agents: number; overApi: number; rounds: number; seconds: number; perSecond: number },
+  settings: { agents: number; overApi: number } & GatewayRounds,
 ): Promise<VaultBenchResult> {
   const { machine, directory } = world;
   say(machineLine(machine));

@@ -8,6 +8,7 @@ import { cpuMicros } from '../cpu-time.ts';
 import { CHAT_PATH, chatBody } from '../credentials.ts';
 import type { Hermesbridge } from '../hermesbridge.ts';
 import { median } from '../median.ts';
+import { warmGateway } from '../warm-gateway.ts';
 import type { MadeVault } from './make-vault.ts';
 
 export const FEW = 1000;
@@ -46,6 +47,12 @@ export function fewOf({ agents }: MadeVault): Choice {
 
 export function anyOf({ agents }: MadeVault): Choice {
   return (requests) => Uint32Array.from({ length: requests }, () => randomInt(agents));
+}
+
+/** Before all turns. @throws {VoidRun} */
+export function warmUp(world: BenchWorld, { fleet }: MadeVault, choose: Choice, seconds: number): Promise<void> {
+  const credentialOf = (requests: number) => ({ fleet, agents: choose(requests, 0), lifetimeSeconds: LIFETIME_SECONDS });
+  return warmGateway(world.load, world.envoy.ports.gateway ?? 0, credentialOf, seconds);
 }
 
 /** @throws {VoidRun} */
