@@ -5,6 +5,7 @@ import { CHAT_PATH, chatBody } from './credentials.ts';
 import type { BatchOrder } from './load-protocol.ts';
 import { startOpaEnvoy } from './opa-envoy.ts';
 import { startProgram, untilListening } from './program.ts';
+import { warmGateway } from './warm-gateway.ts';
 
 export interface BenchSystem {
   readonly name: string;
@@ -52,23 +53,18 @@ export async function startSystems(world: BenchWorld, opaEnvoy: string | undefin
   return [...systems, { name: 'jwt_authn', listener: 'jwt_authn', carries: 'bearer', pid: undefined, compiles: false }];
 }
 
-/** Turns of this many seconds: requests are signed before a turn, and signatures age. */
-const WARM_TURN_SECONDS = 5;
-
-/**
- * Load for the programs that V8 compiles as they run: it goes on compiling for about 20,000 decisions, beside them and at their cost, of which a
- * service that stays up sees nothing. The peers that are compiled already get one turn.
- * @throws {VoidRun}
- */
+/** Load for the programs that V8 compiles as they run; the peers that are compiled already get one turn. @throws {VoidRun} */
 export async function warm(
   world: BenchWorld,
   systems: readonly BenchSystem[],
   settings: RoundSettings,
   seconds: number,
 ): Promise<void> {
-  const turn = { ...settings, seconds: WARM_TURN_SECONDS };
-  for (const system of systems)
-    for (let left = system.compiles ? seconds : 1; left > 0; left -= turn.seconds) await measureSystem(world, system, turn);
+  for (const system of systems) {
+    const port = world.envoy.ports[system.listener] ?? 0;
+    if (system.compiles) await warmGateway(world.load, port, () => credentialOf(world, system), seconds);
+    else await measureSystem(world, system, settings);
+  }
 }
 
 /** One turn for each system, beginning with another one each round. @throws {VoidRun} */
@@ -108,10 +104,14 @@ async function measureSystem(world: BenchWorld, system: BenchSystem, { seconds, 
 /** Signed before the interval begins, since signing costs more than sending. The interval ends early where these are not enough. */
 const MOST_PER_SECOND = 6000;
 
-export function batchFor({ credentials }: BenchWorld, { carries }: Pick<BenchSystem, 'carries'>, seconds: number): BatchOrder {
-  const { agentKey, capability, delegated, bearer } = credentials;
+export function batchFor(world: BenchWorld, system: Pick<BenchSystem, 'carries'>, seconds: number): BatchOrder {
   const count = Math.ceil((seconds + WARMUP_MILLIS / 1000) * MOST_PER_SECOND);
-  const signing = carries === 'chain' ? delegated : { key: agentKey, capability };
-  const credential = carries === 'bearer' ? { bearer } : { ...signing, lifetimeSeconds: 60 };
-  return { path: CHAT_PATH, body: chatBody(1024), count: carries === 'bearer' ? count * 10 : count, credential };
+  const credential = credentialOf(world, system);
+  return { path: CHAT_PATH, body: chatBody(1024), count: 'bearer' in credential ? count * 10 : count, credential };
+}
+
+function credentialOf({ credentials }: BenchWorld, { carries }: Pick<BenchSystem, 'carries'>): BatchOrder['credential'] {
+  const { agentKey, capability, delegated, bearer } = credentials;
+  if (carries === 'bearer') return { bearer };
+  return { ...(carries === 'chain' ? delegated : { key: agentKey, capability }), lifetimeSeconds: 60 };
 }
