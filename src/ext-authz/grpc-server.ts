@@ -100,7 +100,6 @@ export async function startGrpcServer(settings: GrpcServerSettings): Promise<Run
     'grpc.enable_channelz': 0,
   });
   allowResets(server);
-  const keepStreams = releaseClosedStreams();
   server.addService({ Check: methodOf(AUTHORIZATION) }, { Check: releaseAnsweredCalls(guard(settings)) });
   if (settings.watch !== undefined)
     server.addService({ Process: methodOf(PROCESSOR) }, { Process: guardWatch(settings.watch, configuration) });
@@ -113,6 +112,7 @@ export async function startGrpcServer(settings: GrpcServerSettings): Promise<Run
   const socket = configuration.listen.startsWith('unix:') ? configuration.listen.slice(5) : undefined;
   if (socket !== undefined) await clearSocket(socket);
   const port = await bind(server, configuration);
+  const keepStreams = releaseClosedStreams();
   if (socket !== undefined) await chmod(socket, 0o660);
   const address = socket === undefined ? configuration.listen.replace(/\d+$/, String(port)) : configuration.listen;
   return {
