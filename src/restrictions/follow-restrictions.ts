@@ -1,5 +1,6 @@
-// Follows the restrictions of a vault in another process, over HTTPS or in a store that gateways share. The vault orders and keeps them; what they say, the gateway verifies itself,
-// keeps in a copy of its own, and never forgets: a feed that was taken back is not followed, and what it lost stays in force.
+// Follows the restrictions of a vault in another process, over HTTPS or in a store that gateways share. The vault orders and keeps
+// them; what they say, the gateway verifies itself, keeps in a copy of its own, and never forgets: a feed that was taken back is not
+// followed, and what it lost stays in force.
 
 import { hash, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -13,6 +13,9 @@ test.each([
   [`session end --json ${SID}`, `session end --json -- ${SID}`],
   [`revoke session --key=k ${SID}`, `revoke session --key=k -- ${SID}`],
   [`tree ${SID}`, `tree -- ${SID}`],
+  [`capability narrow a --session ${SID} --task`, `capability narrow a --session=${SID} --task`],
+  [`capability narrow --task ${SID} a`, `capability narrow --task=${SID} a`],
+  [`session list -- --session ${SID}`, `session list -- --session ${SID}`],
   // The value of an option, what is shielded already, what is no identifier, and commands that take none.
   [`narrow --lift ${SID}`, `narrow --lift ${SID}`],
   [`revoke session -- ${SID}`, `revoke session -- ${SID}`],

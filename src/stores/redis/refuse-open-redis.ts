@@ -15,7 +15,8 @@ export async function refuseOpenRedis({ configuration, credentials }: OpenRedisP
   if (configuration.insecureLoopback) return;
   const client = makeClient({ configuration, credentials, name: 'hermesbridge-stranger', blockMillis: 0, anonymous: true });
   try {
-    const refused = new Promise<'refused'>((resolve) => client.once('error', () => resolve('refused')));
+    // More than once, since it tries again: an error that nobody hears is written to the terminal by ioredis.
+    const refused = new Promise<'refused'>((resolve) => client.on('error', () => resolve('refused')));
     const silent = new Promise<'refused'>((resolve) => {
       setTimeout(() => resolve('refused'), configuration.connectTimeoutMillis).unref();
     });
