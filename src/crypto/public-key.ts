@@ -45,7 +45,7 @@ export function importPublicJwk(jwk: unknown): PublicKey {
   const { kty, crv, x, y, n, e, alg, use, key_ops } = jwk as Record<string, unknown>;
   if ((use !== undefined && use !== 'sig') || (key_ops !== undefined && !(Array.isArray(key_ops) && key_ops.includes('verify'))))
     throw new KeyError('the key is not for signatures');
-  if (kty === 'OKP' && crv === 'Ed25519') return build({ kty, crv, x: ed25519Point(x) }, ['Ed25519'], alg);
+  if (kty === 'OKP' && crv === 'Ed25519') return ed25519Key(x, alg);
   if (kty === 'EC' && crv === 'P-256') return build({ kty, crv, ...p256Point(x, y) }, ['ES256'], alg);
   if (kty === 'RSA') return build({ kty, ...rsaModulus(n, e) }, ['PS256', 'PS512'], alg);
   throw new KeyError('unsupported key type: use Ed25519, P-256 or RSA');
@@ -54,19 +54,34 @@ export function importPublicJwk(jwk: unknown): PublicKey {
 function build(material: PublicJwk, possible: readonly Algorithm[], alg: unknown): PublicKey {
   const algorithms = alg === undefined ? possible : possible.filter((algorithm) => algorithm === alg);
   if (algorithms.length === 0) throw new KeyError(`"alg" of this key must be ${possible.join(' or ')}`);
-  const importKey = () => createPublicKey({ key: material as JsonWebKey, format: 'jwk' });
-  // Most keys are an agent's of Ed25519, which are verified with as they are; what else is wrong with another shows here.
-  let keyObject: KeyObject | undefined = material.kty === 'OKP' ? undefined : importKey();
-  return {
-    jkt: jwkThumbprint(material),
-    algorithms,
-    jwk: alg === undefined ? material : { ...material, alg: algorithms[0] },
-    get keyObject() {
-      keyObject ??= importKey();
-      return keyObject;
-    },
-    raw: material.kty === 'OKP' ? ownBytes(material.x ?? '') : undefined,
-  } as PublicKey;
+  return new ValidKey(material, algorithms, alg !== undefined) as unknown as PublicKey;
+}
+
+/** A class and no object literal: a gateway may keep ten thousands of them. */
+class ValidKey {
+  readonly jkt: string;
+  readonly algorithms: readonly Algorithm[];
+  readonly jwk: PublicJwk;
+  readonly raw: Buffer | undefined;
+  #keyObject: KeyObject | undefined;
+
+  constructor(material: PublicJwk, algorithms: readonly Algorithm[], namesOne: boolean) {
+    this.jkt = jwkThumbprint(material);
+    this.algorithms = algorithms;
+    this.jwk = namesOne ? { ...material, alg: algorithms[0] } : material;
+    this.raw = material.kty === 'OKP' ? ownBytes(material.x ?? '') : undefined;
+    // Most keys are an agent's of Ed25519, which are verified with as they are; what else is wrong with another shows here.
+    this.#keyObject = material.kty === 'OKP' ? undefined : importKey(material);
+  }
+
+  get keyObject(): KeyObject {
+    this.#keyObject ??= importKey(this.jwk);
+    return this.#keyObject;
+  }
+}
+
+function importKey(material: PublicJwk): KeyObject {
+  return createPublicKey({ key: material as JsonWebKey, format: 'jwk' });
 }
 
 /** A small Buffer keeps the whole slab that it was cut out of, and a key may be kept for long. */
@@ -82,19 +97,21 @@ function coordinate(value: unknown, name: string): Buffer {
   return bytes;
 }
 
-function ed25519Point(x: unknown): string {
-  const bytes = coordinate(x, 'x');
-  const text = bytes.toString('base64url');
-  if (admitted.has(text)) return text;
+function ed25519Key(untrustedX: unknown, alg: unknown): PublicKey {
+  const bytes = coordinate(untrustedX, 'x');
+  const x = bytes.toString('base64url');
+  const recent = admitted.get(x);
+  if (recent !== undefined && recent.jwk.alg === alg) return recent;
   // Canonical, on the curve and of the prime-order group, which all keys are that were made as keys are made: a fifth of the work.
-  if (!sodium.crypto_core_ed25519_is_valid_point(bytes)) assertEd25519Point(bytes);
+  if (recent === undefined && !sodium.crypto_core_ed25519_is_valid_point(bytes)) assertEd25519Point(bytes);
+  const key = build({ kty: 'OKP', crv: 'Ed25519', x }, ['Ed25519'], alg);
   if (admitted.size >= MOST_ADMITTED) admitted.clear();
-  admitted.add(text);
-  return text;
+  admitted.set(x, key);
+  return key;
 }
 
-/** Points that were found valid just now: an agent that is new comes with its key twice, in its token and in its document. */
-const admitted = new Set<string>();
+/** Keys that were found valid just now: an agent that is new comes with its key twice, in its token and in its document. */
+const admitted = new Map<string, PublicKey>();
 const MOST_ADMITTED = 256;
 
 /** Says what is wrong, and admits what is not of the prime-order group and not of small order either. */

@@ -162,6 +162,15 @@ describe('any key', () => {
     expect(() => importPublicJwk(value)).toThrow('a JWK is an object');
   });
 
+  test('what a key may be used with is what this JWK says, whatever was said of the same point before', () => {
+    const { kty, crv, x } = keyOf('said twice').publicKey.jwk;
+    const named = importPublicJwk({ kty, crv, x, alg: 'Ed25519' });
+    expect(importPublicJwk({ kty, crv, x, alg: 'Ed25519', kid: 'other' })).toBe(named);
+    expect(importPublicJwk({ kty, crv, x }).jwk).toEqual({ kty, crv, x });
+    for (const alg of ['ES256', 'EdDSA', '', null]) expect(() => importPublicJwk({ kty, crv, x, alg })).toThrow(KeyError);
+    expect(importPublicJwk({ kty, crv, x, alg: 'Ed25519' })).toEqual(named);
+  });
+
   test.each(['Ed25519', 'ES256', 'PS512'] as const)('a key of %s keeps its material and its algorithm', (algorithm) => {
     const key = keyOf('a', algorithm);
     const again = importPublicJwk(JSON.parse(JSON.stringify(key.publicKey.jwk)));

@@ -9,6 +9,7 @@ import { type Load, startLoad, VoidRun } from '../load.ts';
 import { monotonic } from '../monotonic.ts';
 import type { Gateway } from '../own-envoy.ts';
 import { runBench, stopOnSignal } from '../run-bench.ts';
+import { usedMemory } from '../used-memory.ts';
 import { untilIdle } from '../vault/decisions.ts';
 import { warmGateway } from '../warm-gateway.ts';
 import { within } from '../within.ts';
@@ -57,7 +58,6 @@ const { values } = parseArgs({
 const say = (line = '') => process.stdout.write(`${line}\n`);
 const CONNECTIONS = 32;
 const WARMUP_MILLIS = 1500;
-const MIB = 2 ** 20;
 
 interface Settings extends Scale {
   readonly rounds: number;
@@ -136,8 +136,9 @@ async function measure(shared: boolean, load: Load, settings: Settings): Promise
     }
   }
   await world.holdInForce(full.gateway);
-  const redisBytes = await usedMemory(full.redis);
-  const emptyRedisBytes = await usedMemory(none.redis);
+  const memory = { full: await usedMemory(full.gateway), none: await usedMemory(none.gateway) };
+  const redisBytes = await redisMemory(full.redis);
+  const emptyRedisBytes = await redisMemory(none.redis);
   if (monotonic() - world.noncesSince > WINDOW_MILLIS)
     throw new VoidRun('nonces may have been let go of before all was measured: take fewer of them, or fewer or shorter rounds');
   const ready: Ready[] = [];
@@ -150,7 +151,7 @@ async function measure(shared: boolean, load: Load, settings: Settings): Promise
   await world.stop();
   opened.pop();
   const start = { full: full.startSeconds, none: none.startSeconds };
-  return { shared, ...turns, ready, startSeconds: start, redisBytes, emptyRedisBytes };
+  return { shared, ...turns, memory, ready, startSeconds: start, redisBytes, emptyRedisBytes };
 }
 
 function credentialOf({ credentials: { agentKey, capability } }: ScaleWorld) {
@@ -163,12 +164,11 @@ async function runTurn(world: ScaleWorld, load: Load, gateway: Gateway, { second
   await load.prepare({ path: CHAT_PATH, body: chatBody(1024), count, credential });
   const run = { port: gateway.port, connections: CONNECTIONS, warmupMillis: WARMUP_MILLIS, millis: seconds * 1000, perSecond };
   const { decisions, p50Ms, p99Ms, lateP99Ms = Number.NaN, cpuMicros } = await load.run({ ...run, pids: [gateway.pid] });
-  const { memory } = await gateway.ask('memory');
   const cpuPerDecisionMicros = (cpuMicros[0] ?? Number.NaN) / decisions;
-  return { p50Ms, p99Ms, lateP99Ms, cpuPerDecisionMicros, rss: memory.rss / MIB, heap: memory.heapUsed / MIB };
+  return { p50Ms, p99Ms, lateP99Ms, cpuPerDecisionMicros };
 }
 
-async function usedMemory(redis: ScaleWorld['full']['redis']): Promise<number | undefined> {
+async function redisMemory(redis: ScaleWorld['full']['redis']): Promise<number | undefined> {
   const used = /used_memory:(\d+)/.exec((await redis?.admin.info('memory')) ?? '')?.[1];
   return used === undefined ? undefined : Number(used);
 }

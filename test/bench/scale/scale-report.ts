@@ -2,6 +2,7 @@
 
 import type { Machine } from '../bench-world.ts';
 import { median } from '../median.ts';
+import type { UsedMemory } from '../used-memory.ts';
 import type { Ready } from './ready-time.ts';
 
 export interface ScaleTurn {
@@ -10,15 +11,14 @@ export interface ScaleTurn {
   /** By how much the load generator was behind its plan. */
   readonly lateP99Ms: number;
   readonly cpuPerDecisionMicros: number;
-  /** MiB after the turn, the heap after a collection. */
-  readonly rss: number;
-  readonly heap: number;
 }
 
 export interface ScaleMode {
   readonly shared: boolean;
   readonly full: readonly ScaleTurn[];
   readonly none: readonly ScaleTurn[];
+  /** After all turns. */
+  readonly memory: { readonly full: UsedMemory; readonly none: UsedMemory };
   /** Of the two gateways, with what was in their files. */
   readonly startSeconds: { readonly full: number; readonly none: number };
   /** Of new replicas with an empty store. */
@@ -40,22 +40,19 @@ const MOST_RATIO = 1.2;
 const MOST_READY_SECONDS = 10;
 const nameOf = ({ shared }: ScaleMode) => (shared ? 'with Redis' : 'embedded');
 
-export function shown({ p50Ms, p99Ms, lateP99Ms, cpuPerDecisionMicros, rss, heap }: ScaleTurn): string {
+export function shown({ p50Ms, p99Ms, lateP99Ms, cpuPerDecisionMicros }: ScaleTurn): string {
   const times = `p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms, CPU ${cpuPerDecisionMicros.toFixed(0)} µs/decision`;
-  return `${times}, rss ${rss.toFixed(0)} MiB, heap ${heap.toFixed(1)} MiB (the generator was late by ${lateP99Ms.toFixed(2)} ms, p99)`;
+  return `${times} (the generator was late by ${lateP99Ms.toFixed(2)} ms, p99)`;
 }
 
-/** Medians; memory as after the last one. */
+/** Medians. */
 function summary(turns: readonly ScaleTurn[]): ScaleTurn {
   const of = (what: keyof ScaleTurn) => median(turns.map((turn) => turn[what]));
-  const last = turns.at(-1);
   return {
     p50Ms: of('p50Ms'),
     p99Ms: of('p99Ms'),
     lateP99Ms: of('lateP99Ms'),
     cpuPerDecisionMicros: of('cpuPerDecisionMicros'),
-    rss: last?.rss ?? Number.NaN,
-    heap: last?.heap ?? Number.NaN,
   };
 }
 
@@ -68,12 +65,14 @@ const readySeconds = ({ ready }: ScaleMode) => median(ready.map(({ serving, firs
 
 export function report({ modes, restrictions, nonces, perSecond, seconds }: ScaleBenchResult): string[] {
   return modes.flatMap((mode) => {
-    const { full, none, ready, startSeconds, redisBytes, emptyRedisBytes } = mode;
+    const { full, none, memory, ready, startSeconds, redisBytes, emptyRedisBytes } = mode;
+    const used = ({ rss, heap }: UsedMemory) => `rss ${rss.toFixed(0)} MiB, heap ${heap.toFixed(1)} MiB`;
     const mebibytes = (bytes = Number.NaN) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
     return [
       `${nameOf(mode)}, decisions at ${perSecond} per second, medians of ${full.length} turns of ${seconds} s each:`,
       `  with ${restrictions} revocations and ${nonces} live nonces: ${shown(summary(full))}`,
       `  with none: ${shown(summary(none))}`,
+      `  memory of the gateway: ${used(memory.full)}; with none ${used(memory.none)}`,
       `  start of the gateway to its first allowed request: ${startSeconds.full.toFixed(2)} s, ${startSeconds.none.toFixed(2)} s with none`,
       ...(redisBytes === undefined
         ? []

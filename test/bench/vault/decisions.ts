@@ -14,7 +14,6 @@ import type { MadeVault } from './make-vault.ts';
 export const FEW = 1000;
 const CONNECTIONS = 32;
 const LIFETIME_SECONDS = 60;
-const MIB = 2 ** 20;
 
 export interface Turn {
   readonly decisions: number;
@@ -23,9 +22,6 @@ export interface Turn {
   readonly cpuPerDecisionMicros: number;
   /** By how much the load generator was behind its plan. */
   readonly lateP99Ms: number;
-  /** MiB after the turn, the heap after a collection. */
-  readonly rss: number;
-  readonly heap: number;
 }
 
 export interface TurnSettings {
@@ -75,24 +71,20 @@ export async function runTurn(
     perSecond,
     pids: [gateway.pid],
   });
-  const { memory } = await gateway.ask('memory');
   const { decisions, p50Ms, p99Ms, lateP99Ms = Number.NaN, cpuMicros: cpu } = run;
   const cpuPerDecisionMicros = (cpu[0] ?? Number.NaN) / decisions;
-  return { decisions, p50Ms, p99Ms, cpuPerDecisionMicros, lateP99Ms, rss: memory.rss / MIB, heap: memory.heapUsed / MIB };
+  return { decisions, p50Ms, p99Ms, cpuPerDecisionMicros, lateP99Ms };
 }
 
-/** Medians over turns; memory as after the last one. */
+/** Medians over turns. */
 export function summary(turns: readonly Turn[]): Turn {
   const of = (what: keyof Turn) => median(turns.map((turn) => turn[what]));
-  const last = turns.at(-1);
   return {
     decisions: of('decisions'),
     p50Ms: of('p50Ms'),
     p99Ms: of('p99Ms'),
     cpuPerDecisionMicros: of('cpuPerDecisionMicros'),
     lateP99Ms: of('lateP99Ms'),
-    rss: last?.rss ?? Number.NaN,
-    heap: last?.heap ?? Number.NaN,
   };
 }
 

@@ -7,6 +7,7 @@ import type { BenchWorld } from '../bench-world.ts';
 import type { Hermesbridge } from '../hermesbridge.ts';
 import { median } from '../median.ts';
 import { firstCheck } from '../start-time.ts';
+import { type UsedMemory, usedMemory } from '../used-memory.ts';
 import { anyOf, fewOf, runTurn, type Turn, type TurnSettings, untilIdle, warmUp } from './decisions.ts';
 import type { MadeVault } from './make-vault.ts';
 import { startGateway } from './vault-program.ts';
@@ -20,7 +21,9 @@ export interface GatewayResults {
   };
   readonly few: readonly Turn[];
   readonly all: readonly Turn[];
-  readonly bounded: { readonly entries: number; readonly few: Turn; readonly all: Turn };
+  /** After all turns. */
+  readonly memory: UsedMemory;
+  readonly bounded: { readonly entries: number; readonly few: UsedMemory; readonly all: UsedMemory };
   readonly firstSight: Turn;
 }
 
@@ -84,14 +87,17 @@ export async function measureGateways(
       say(`${round < 0 ? 'to warm up' : `round ${round + 1} of ${settings.rounds}`}, ${which}: ${shown(measured)}`);
     }
   }
+  const memory = await usedMemory(first.gateway);
   await first.close();
 
   const small = await open('all', SMALL_BOUND);
   await untilIdle(small.gateway);
   await warmUp(world, vault, anyOf(vault), settings.warmUpSeconds);
-  const bounded = { entries: SMALL_BOUND, few: await turn(small.gateway, 'few'), all: await turn(small.gateway, 'all') };
-  say(`with ${SMALL_BOUND} entries, few: ${shown(bounded.few)}`);
-  say(`with ${SMALL_BOUND} entries, all: ${shown(bounded.all)}`);
+  const after = async (which: 'few' | 'all') => {
+    say(`with ${SMALL_BOUND} entries, ${which}: ${shown(await turn(small.gateway, which))}`);
+    return usedMemory(small.gateway);
+  };
+  const bounded = { entries: SMALL_BOUND, few: await after('few'), all: await after('all') };
   await small.close();
 
   const unknowing = await open('none');
@@ -100,10 +106,9 @@ export async function measureGateways(
   const firstSight = await turn(unknowing.gateway, 'all', { ...FIRST_SIGHT, perSecond });
   say(`at first sight, ${perSecond} per second: ${shown(firstSight)}`);
   await unknowing.close();
-  return { start: { seconds: starts, untilAtRest }, few, all, bounded, firstSight };
+  return { start: { seconds: starts, untilAtRest }, few, all, memory, bounded, firstSight };
 }
 
-function shown({ p50Ms, p99Ms, cpuPerDecisionMicros, rss, heap }: Turn): string {
-  const times = `p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms, CPU ${cpuPerDecisionMicros.toFixed(0)} µs/decision`;
-  return `${times}, rss ${rss.toFixed(0)} MiB, heap ${heap.toFixed(1)} MiB`;
+function shown({ p50Ms, p99Ms, cpuPerDecisionMicros }: Turn): string {
+  return `p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms, CPU ${cpuPerDecisionMicros.toFixed(0)} µs/decision`;
 }
