@@ -5,6 +5,8 @@ import type { Scenario, Stage } from '../scenario.ts';
 import { epochMillis } from '../traffic.ts';
 
 const LOST_PERCENT = 0.1;
+/** A connection that breaks takes answers with it that have begun to arrive, and Envoy asks for those no second time. */
+const LOST_WITH_CONNECTIONS_PERCENT = 2;
 const ROLLOUTS = { full: 10, short: 1 };
 /** No further one is begun then. */
 const MOST_ROLLING_MILLIS = 150_000;
@@ -106,15 +108,21 @@ export const replicaScenarios: readonly Scenario[] = [
       const from = epochMillis();
       // To TCP a lost packet is one that comes later, after the time in which it is sent again.
       const delay = () => Math.random() * 100 + (Math.random() < 0.05 ? 200 : 0);
-      for (const proxy of proxies) proxy.weather({ delay, breaks: () => Math.random() < 0.002 });
-      stage.fault('5 % lost, up to 100 ms late, and now and then a connection is');
+      for (const proxy of proxies) proxy.weather({ delay, breaks: () => false });
+      stage.fault('5 % lost, and up to 100 ms late');
       await stage.pass(stage.seconds * 2);
+      const breaking = epochMillis();
+      for (const proxy of proxies) proxy.weather({ delay, breaks: () => Math.random() < 0.002 });
+      stage.say('  now and then a connection is, too');
+      await stage.pass(stage.seconds);
       const to = epochMillis();
       for (const proxy of proxies) proxy.weather(undefined);
       stage.mended('the network is good again');
       await stage.after(1000);
       await stage.settle();
-      stage.target('fresh requests that failed meanwhile', failedPercent(stage, from, to), LOST_PERCENT, ' %');
+      stage.target('fresh requests that failed by loss and delay', failedPercent(stage, from, breaking), LOST_PERCENT, ' %');
+      const withConnections = failedPercent(stage, breaking, to);
+      stage.target('while connections were lost too', withConnections, LOST_WITH_CONNECTIONS_PERCENT, ' %');
     },
   },
   {
