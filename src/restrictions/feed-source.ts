@@ -21,6 +21,8 @@ export interface VouchedSegment extends Heard {
 }
 
 export interface FeedSource {
+  /** Longest pause in milliseconds between two questions that failed. */
+  readonly mostPauseMillis: number;
   /** Holds the answer back while there is no news. Rejects with `RefusedFeed` for one that cannot be believed. */
   ask(question: FeedQuestion): Promise<FeedPage | VouchedSegment>;
 }

@@ -35,7 +35,7 @@ export interface FollowedRestrictions {
   stop(): void;
 }
 
-const RETRY_MILLIS = { least: 100, most: 1000 };
+const LEAST_PAUSE_MILLIS = 100;
 
 /** The longest time in seconds for which the feed is asked to hold an answer back. */
 export function feedWaitSeconds(maxStaleSeconds: number): number {
@@ -86,20 +86,20 @@ class Follower implements FollowedRestrictions {
   }
 
   async run(): Promise<void> {
-    let pause = RETRY_MILLIS.least;
+    let pause = LEAST_PAUSE_MILLIS;
     while (!this.#ended.signal.aborted) {
       try {
         const news = await this.#ask();
         if (this.#ended.signal.aborted) return;
         this.#tell('following', undefined);
-        pause = RETRY_MILLIS.least;
+        pause = LEAST_PAUSE_MILLIS;
         // A feed that does not hold answers back would be asked without end.
-        if (!news) await this.#sleep(RETRY_MILLIS.least);
+        if (!news) await this.#sleep(LEAST_PAUSE_MILLIS);
       } catch (error) {
         if (this.#ended.signal.aborted) return;
         this.#tell(error instanceof RefusedFeed ? 'refused' : 'interrupted', error);
         await this.#sleep(pause * (0.5 + Math.random()));
-        pause = Math.min(pause * 2, RETRY_MILLIS.most);
+        pause = Math.min(pause * 2, this.#settings.source.mostPauseMillis);
       }
     }
   }
@@ -142,7 +142,7 @@ class Follower implements FollowedRestrictions {
     this.#heardAt = feed.heardAt;
     this.#waiting = this.#waiting.filter((resolve) => !waiting.includes(resolve));
     for (const resolve of waiting) resolve();
-    return feed.restrictions.length > 0 || monotonic() - askedAt >= RETRY_MILLIS.least;
+    return feed.restrictions.length > 0 || monotonic() - askedAt >= LEAST_PAUSE_MILLIS;
   }
 
   async #import({ segment, last }: VouchedSegment, from: FeedPlace): Promise<true> {

@@ -13,8 +13,12 @@ export interface HttpsFeedSettings {
   readonly monotonic: () => number;
 }
 
+/** A vault that is back is not asked by all gateways at once. */
+const MOST_PAUSE_MILLIS = 1000;
+
 export function httpsFeed({ origin, fetch, monotonic }: HttpsFeedSettings): FeedSource {
   return {
+    mostPauseMillis: MOST_PAUSE_MILLIS,
     ask: async (question): Promise<FeedPage> => {
       const askedAt = monotonic();
       const { waited, ...feed } = parseFeed(await fetch(feedUrl(origin, question)));

@@ -38,7 +38,7 @@ export async function startRedisFeed(settings: SharedRestrictionSettings & { max
   const keys = new RestrictionKeys(configuration.prefix, secrets.secret);
   const connection = await connect(settings, secrets, 'restrictions', BLOCK_MILLIS);
   const presence = announcePresence({ connection, keys, clock });
-  const source = new RedisFeed({ connection, keys, maxStaleSeconds, report: presence.report, clock, monotonic });
+  const source = new RedisFeed({ connection, keys, maxStaleSeconds, presence, clock, monotonic });
   return {
     source,
     stop: async () => {

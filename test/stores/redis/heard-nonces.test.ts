@@ -1,6 +1,6 @@
 // What is noticed of what replicas tell each other: gaps, foreign entries, the past told again, and one's own silence.
 
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { FleetMac } from '../../../src/stores/redis/mac.ts';
 import { HeardNonces } from '../../../src/stores/redis/nonces/heard-nonces.ts';
 import { NonceTeller, sealBatch, type ToldBatch } from '../../../src/stores/redis/nonces/told-nonces.ts';
@@ -121,5 +121,32 @@ test('what is told is numbered without gaps, and told again as it was until it h
     expect(sent.slice(1).map(({ names }) => names)).toEqual(Array.from({ length: 3 }, () => ['a', 'b', 'c'].map(name)));
   } finally {
     teller.stop();
+  }
+});
+
+test('a batch that was under way when something new was asked for is followed by one at once', async () => {
+  vi.useFakeTimers();
+  const sent: number[] = [];
+  let arrive = () => {};
+  const teller = new NonceTeller({
+    replica: OWN,
+    send: ({ number }) =>
+      new Promise((resolve) => {
+        sent.push(number);
+        arrive = resolve;
+      }),
+  });
+  try {
+    teller.beat();
+    expect(sent).toEqual([1]);
+    arrive();
+    await vi.advanceTimersByTimeAsync(10);
+    expect(sent).toEqual([1, 2]);
+    arrive();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(sent).toEqual([1, 2]);
+  } finally {
+    teller.stop();
+    vi.useRealTimers();
   }
 });

@@ -49,6 +49,8 @@ export class NonceTeller {
   #waiting: string[] = [];
   #unsent: ToldBatch | undefined;
   #number = 0;
+  /** Number of a batch that is told soon although there may be nothing to tell. */
+  #wanted = 0;
   #timer: NodeJS.Timeout | undefined;
   #sending = false;
   #stopped = false;
@@ -74,8 +76,9 @@ export class NonceTeller {
     this.#soon(GATHER_MILLIS);
   }
 
-  /** Something is told at once, if only that there is nothing to tell. */
+  /** Something new is told at once, if only that there is nothing to tell; what is being told may be of before. */
   beat(): void {
+    this.#wanted = this.#number + 1;
     void this.#send();
   }
 
@@ -107,6 +110,7 @@ export class NonceTeller {
       // Said by the connection already.
     }
     this.#sending = false;
-    if (!isSent || this.#waiting.length > 0) this.#soon(isSent ? GATHER_MILLIS : RETRY_MILLIS);
+    const isMore = this.#waiting.length > 0 || this.#number < this.#wanted;
+    if (!isSent || isMore) this.#soon(isSent ? GATHER_MILLIS : RETRY_MILLIS);
   }
 }

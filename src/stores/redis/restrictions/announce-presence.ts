@@ -13,6 +13,8 @@ export interface AnnounceSettings {
 
 export interface AnnouncedPresence {
   report(question: FeedQuestion): void;
+  /** The vault does not know that this gateway is there: it is told at once. */
+  repeat(): void;
   /** Says that nothing is answered here any more. */
   stop(): Promise<void>;
 }
@@ -42,6 +44,7 @@ export function announcePresence({ connection, keys, clock }: AnnounceSettings):
       known = question;
       if (changed) void say(false);
     },
+    repeat: () => void say(false),
     stop: async () => {
       clearInterval(heartbeat);
       await say(true);

@@ -49,8 +49,8 @@ export async function hearPresence(settings: HearSettings): Promise<HeardPresenc
     const said = keys.open('presence', sealed);
     if (said === undefined || !isNews(said)) return;
     const { name, applied, bound, at, gone } = said;
-    const isNew = !followers.has(name);
-    if (isNew && (gone || followers.size >= MOST)) return;
+    const known = followers.get(name);
+    if (known === undefined && (gone || followers.size >= MOST)) return;
     if (gone) {
       // Its time stays known, so that nobody brings it back with what it said before.
       followers.set(name, { bound, at, heardAt: Number.NEGATIVE_INFINITY });
@@ -59,7 +59,7 @@ export async function hearPresence(settings: HearSettings): Promise<HeardPresenc
       followers.set(name, { bound, at, heardAt: monotonic() });
       report(name, applied, bound + NAMED_MILLIS / 1000);
     }
-    if (isNew || gone) onChange();
+    if (gone || known === undefined || !isNamed(known)) onChange();
   };
   const isNews = ({ name, at, ...said }: Presence) =>
     said.epoch === epoch && at > (followers.get(name)?.at ?? 0) && Math.abs(clock() - at) <= SKEW_MILLIS;

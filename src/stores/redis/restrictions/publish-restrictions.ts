@@ -33,7 +33,7 @@ export interface PublishRestrictionsSettings {
 }
 
 const STATEMENT_MILLIS = 500;
-const RETRY_MILLIS = 250;
+const RETRY_MILLIS = 100;
 const SNAPSHOT_MILLIS = 30_000;
 const SNAPSHOT_RETRY_MILLIS = 2000;
 /** The bound of a gateway that nobody knows, where its configuration says nothing. */

@@ -7,6 +7,7 @@ import type { FeedPage, FeedSource, VouchedSegment } from '../../../restrictions
 import { RefusedFeed } from '../../../restrictions/read-feed.ts';
 import type { FeedQuestion } from '../../../restrictions/restriction-feed.ts';
 import type { RedisConnection } from '../connection.ts';
+import type { AnnouncedPresence } from './announce-presence.ts';
 import type { HeadStatement, RestrictionKeys, SnapshotManifest } from './statements.ts';
 import { type RawEntry, readEntry, type StreamEntry, streamId } from './stream.ts';
 
@@ -16,7 +17,7 @@ export interface RedisFeedSettings {
   readonly keys: RestrictionKeys;
   readonly maxStaleSeconds: number;
   /** Tells the vault how far this gateway is. */
-  readonly report: (question: FeedQuestion) => void;
+  readonly presence: Pick<AnnouncedPresence, 'report' | 'repeat'>;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   /** Milliseconds of a clock that is never set. */
@@ -36,7 +37,12 @@ interface Fetched {
   readonly segment: Promise<FeedSegment>;
 }
 
+/** After this time without a statement that names this gateway the next one is looked for, and no news waited for. */
+const UNNAMED_MILLIS = 1500;
+
 export class RedisFeed implements FeedSource {
+  /** Without a connection a question costs nothing. */
+  readonly mostPauseMillis = 100;
   readonly #settings: RedisFeedSettings;
   /** Of the newest statement. */
   #at = Number.NEGATIVE_INFINITY;
@@ -51,9 +57,11 @@ export class RedisFeed implements FeedSource {
 
   async ask(question: FeedQuestion): Promise<FeedPage | VouchedSegment> {
     const { after, epoch } = question;
-    if (epoch !== undefined) this.#settings.report(question);
+    if (epoch !== undefined) this.#settings.presence.report(question);
     // Who is complete waits for news; who is not first learns how far there is to go.
-    let entries = epoch !== undefined && question.wait > 0 ? await this.#readStream(epoch, after, question.wait * 1000) : [];
+    const isNamed = this.#settings.monotonic() - this.#heardAt < UNNAMED_MILLIS;
+    const waitMillis = isNamed ? question.wait * 1000 : 0;
+    let entries = epoch !== undefined && waitMillis > 0 ? await this.#readStream(epoch, after, waitMillis) : [];
     const statement = await this.#readStatement(question.follower);
     const { last, first } = statement;
     const heard = { epoch: statement.epoch, last, heardAt: this.#heardAt };
@@ -99,7 +107,10 @@ export class RedisFeed implements FeedSource {
     if (Math.abs(age) > maxStaleSeconds * 1000)
       throw new Error(`what the vault said last it said ${(age / 1000).toFixed(1)} s ago, by the clock here`);
     if (at < this.#at) throw new Error('what the vault says is older than what it said before');
-    if (at > this.#at && followers.some(([name]) => name === follower)) this.#heardAt = monotonic() - Math.max(0, age);
+    if (at > this.#at) {
+      if (followers.some(([name]) => name === follower)) this.#heardAt = monotonic() - Math.max(0, age);
+      else this.#settings.presence.repeat();
+    }
     this.#at = at;
     return statement;
   }
