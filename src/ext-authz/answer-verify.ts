@@ -80,26 +80,25 @@ function nonceToKeep({ signature, nonce }: Partial<Clearance>): NonceToKeep | un
 /** What says who asked, or lets a client in somewhere else, stays here (profile section 7). */
 const REMOVED = new Set([
   'content-digest',
-  'authorization',
-  'proxy-authorization',
-  'x-api-key',
-  'api-key',
-  'x-goog-api-key',
-  'x-auth-token',
-  'x-amz-security-token',
-  'cookie',
   'baggage',
   'x-http-method-override',
   'x-http-method',
   'x-method-override',
   // Azure OpenAI: names a second model for a tool, which no check would have seen.
   'x-ms-oai-image-generation-deployment',
+  // Each names another account under the provider's key.
+  'openai-organization',
+  'openai-project',
+  'x-goog-user-project',
 ]);
-const REMOVED_PREFIX = /^(?:agent-|x-agent-|signature)/;
+const OF_THE_PROFILE = /^(?:agent-|x-agent-|signature)/;
+/** By the words of its name, since nobody can list what clients, proxies and identity providers call theirs. */
+const CREDENTIAL =
+  /(?:^|-)(?:authorization|authentication|authenticated|token|jwt|assertion|oidc|dpop|credentials?|secret|password|passwd|cert|cookie2?|(?:api|access|auth|secret|subscription|functions?)-?key)(?:-|$)/;
 
 function headersToRemove(fields: HeaderFields): string[] {
   const names: string[] = [];
-  for (const name of fields.keys()) if (REMOVED.has(name) || REMOVED_PREFIX.test(name)) names.push(name);
+  for (const name of fields.keys()) if (REMOVED.has(name) || OF_THE_PROFILE.test(name) || CREDENTIAL.test(name)) names.push(name);
   return names;
 }
 

@@ -25,6 +25,13 @@ import { named, openScene, type Row, type Scene, wireOf } from './scene.ts';
 const MAX_BODY = 6 * 1024 * 1024;
 const BEYOND = [403, 'capability-insufficient'] as const;
 const MALFORMED = [400, 'malformed'] as const;
+const OTHER_CREDENTIALS = [
+  ...['authentication', 'x-authorization', 'x-original-authorization', 'x-serverless-authorization', 'dpop', 'cookie2'],
+  ...['x-access-token', 'x-auth-token', 'x-amz-security-token', 'x-vault-token', 'workload-identity-token', 'txn-token'],
+  ...['x-goog-iam-authorization-token', 'cf-access-jwt-assertion', 'x-amzn-oidc-data', 'x-goog-authenticated-user-email'],
+  ...['ocp-apim-subscription-key', 'openai-api-key', 'x-functions-key', 'x-client-cert', 'x-client-secret', 'set-cookie'],
+];
+const OTHER_ACCOUNTS = ['openai-organization', 'openai-project', 'x-goog-user-project'];
 const adding =
   (...lines: Line[]) =>
   (wire: WireRequest) => ({ ...wire, lines: [...wire.lines, ...lines] });
@@ -300,6 +307,12 @@ describe('G: the HTTP surface', () => {
       ],
       ['x-api-key', 'api-key', 'x-goog-api-key', 'proxy-authorization', 'cookie'],
     ],
+    [
+      'G23 credentials of other systems, by whatever name',
+      OTHER_CREDENTIALS.map((name): Line => [name, 'sk-own']),
+      OTHER_CREDENTIALS,
+    ],
+    ["G23 another account under the provider's key", OTHER_ACCOUNTS.map((name): Line => [name, 'sk-own']), OTHER_ACCOUNTS],
   ])('%s: allowed, and the provider sees none of it', async (_title, extra, gone) => {
     const { upstream } = await scene.expectAllowed(good({ extra }));
     const sent = upstream[0]?.headers ?? {};
@@ -308,6 +321,12 @@ describe('G: the HTTP surface', () => {
       expect(name).not.toMatch(/^(agent-|x-agent-|signature|content-digest|x-envoy-|x-forwarded-)/);
     expect(JSON.stringify(sent)).not.toContain('sk-own');
     expect(sent.authorization).toBe('Bearer sk-stand-in-0123456789');
+  });
+
+  test('what is no credential reaches the provider, though its name has a word of one in it', async () => {
+    const names = ['idempotency-key-2', 'x-max-tokens', 'anthropic-beta', 'mcp-session-id', 'openai-beta', 'x-stainless-os'];
+    const { upstream } = await scene.expectAllowed(good({ extra: names.map((name): Line => [name, 'kept']) }));
+    for (const name of names) expect(upstream[0]?.headers, name).toHaveProperty(name, 'kept');
   });
 
   test('G14 a body of exactly the limit, and one byte more', async () => {
