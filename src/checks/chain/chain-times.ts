@@ -21,8 +21,8 @@ export interface ChainTimes {
   readonly embargoed: boolean;
 }
 
-/** @returns the uppermost token that lives for longer than this gateway accepts. */
-export function findOverlong(chain: ChainForm, configuration: LifetimeConfiguration): ChainFault | undefined {
+/** @returns the uppermost token that has no time to live, or lives for longer than this gateway accepts. */
+export function findLifetimeFault(chain: ChainForm, configuration: LifetimeConfiguration): ChainFault | undefined {
   const { rootLifetimeDays, sessionLifetimeHours, taskLifetimeMinutes } = configuration;
   for (const [at, { untrustedClaims }] of chain.entries()) {
     const above = chain[at - 1]?.untrustedClaims;
@@ -32,6 +32,7 @@ export function findOverlong(chain: ChainForm, configuration: LifetimeConfigurat
       above !== undefined && sid !== above.sid && ([sessionLifetimeHours * 3600, `${sessionLifetimeHours} hours`] as const),
       above !== undefined && task !== above.task && ([taskLifetimeMinutes * 60, `${taskLifetimeMinutes} minutes`] as const),
     ].filter((limit) => limit !== false);
+    if (exp <= iat) return { at, why: 'has no time to live (exp)' };
     for (const [most, words] of limits)
       if (exp - iat > most) return { at, why: `lives longer than the ${words} that this gateway accepts` };
   }

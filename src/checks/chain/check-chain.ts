@@ -18,7 +18,7 @@ import type { DidDocument } from '../../vault/did-document.ts';
 import type { DidResolver } from '../../vault/resolver.ts';
 import type { WellFormedRequest } from '../form/check-form.ts';
 import type { ClaimedSignature } from '../signature/signature-input.ts';
-import { type ChainTimes, findOverlong, findUntimely, lifetimeConfiguration, timesOf } from './chain-times.ts';
+import { type ChainTimes, findLifetimeFault, findUntimely, lifetimeConfiguration, timesOf } from './chain-times.ts';
 import { findUnsigned } from './verify-links.ts';
 import { verifyRoot } from './verify-root.ts';
 
@@ -36,6 +36,8 @@ export interface VerifiedLink {
   readonly jti: string;
   /** Of the key that the token is bound to. */
   readonly jkt: string;
+  /** That it is bound for. */
+  readonly algorithm: Algorithm;
   readonly sid: string | undefined;
   readonly task: string | undefined;
   /** Seconds since the epoch. */
@@ -150,7 +152,9 @@ async function verifyChain(
     const chain = readChain();
     const times = timesOf(chain);
     const fault =
-      findChainFault(chain) ?? findOverlong(chain, settings.configuration) ?? findUntimely(times, settings.clockSkewSeconds, now);
+      findChainFault(chain) ??
+      findLifetimeFault(chain, settings.configuration) ??
+      findUntimely(times, settings.clockSkewSeconds, now);
     if (fault !== undefined) return broken(fault);
     const issued = await verifyRoot(chain[0], settings, now);
     if (issued.denied) return issued;
@@ -189,8 +193,9 @@ function readFromLeaf([root, ...links]: Tokens): { leaf: WithKey<ChainForm[numbe
 }
 
 function linkOf({ compact, untrustedClaims, untrustedJkt }: ChainForm[number]): VerifiedLink {
-  const { client_id, jti, sid, task, exp, iat } = untrustedClaims;
-  return { agent: client_id, jti, jkt: untrustedJkt, sid, task, exp, iat, tokenHash: hash('sha256', compact, 'base64url') };
+  const { client_id, jti, sid, task, exp, iat, cnf } = untrustedClaims;
+  const tokenHash = hash('sha256', compact, 'base64url');
+  return { agent: client_id, jti, jkt: untrustedJkt, algorithm: cnf.jwk.alg, sid, task, exp, iat, tokenHash };
 }
 
 function sentence(text: string): string {

@@ -55,7 +55,7 @@ export function makeIdentityCheck(resolver: DidResolver): IdentityCheck {
     let until = Number.POSITIVE_INFINITY;
     for (const [at, document] of documents.entries()) {
       const link = bound[at];
-      const found = link && (await findKey(link.jkt, document, now));
+      const found = link && (await findKey(link, document, now));
       if (found === undefined) return denied('identity-unknown', notCurrent(chain, link));
       inForce.push(found.document);
       until = Math.min(until, found.until);
@@ -73,9 +73,9 @@ export function makeIdentityCheck(resolver: DidResolver): IdentityCheck {
   }
 
   /** The key in the document, or in a newer one: it may have been published just now. */
-  async function findKey(jkt: string, document: DidDocument, now: number): Promise<Found | undefined> {
+  async function findKey(link: VerifiedLink, document: DidDocument, now: number): Promise<Found | undefined> {
     // Once: where nothing is kept, each document that is found is another one.
-    return findKeyIn(document, jkt, now) ?? findKeyIn(await resolver.newer(document), jkt, now);
+    return findKeyIn(document, link, now) ?? findKeyIn(await resolver.newer(document), link, now);
   }
 }
 
@@ -85,10 +85,14 @@ interface Found {
   readonly until: number;
 }
 
-function findKeyIn(document: DidDocument, jkt: string, now: number): Found | undefined {
+/** A document that names an algorithm for the key binds it to that one (RFC 7517 section 4.4). */
+function findKeyIn(document: DidDocument, { jkt, algorithm }: VerifiedLink, now: number): Found | undefined {
   const method = document.verificationMethods.find(
     ({ key, purposes, expires }) =>
-      purposes.includes('capabilityInvocation') && key.jkt === jkt && (expires === undefined || now < expires),
+      purposes.includes('capabilityInvocation') &&
+      key.jkt === jkt &&
+      key.algorithms.includes(algorithm) &&
+      (expires === undefined || now < expires),
   );
   return method && { document, until: method.expires ?? Number.POSITIVE_INFINITY };
 }

@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import type { VerifiedChain } from '../../../src/checks/chain/check-chain.ts';
 import { makeIdentityCheck } from '../../../src/checks/identity/check-identity.ts';
+import { type Algorithm, importPublicJwk } from '../../../src/crypto/public-key.ts';
 import { type DidDocument, UnavailableDid, UnknownDid, type VerificationMethod } from '../../../src/vault/did-document.ts';
 import { didKeyOf } from '../../../src/vault/did-key.ts';
 import { Resolver } from '../../../src/vault/resolver.ts';
@@ -30,7 +31,7 @@ interface ChainParts {
 /** As far as the check looks at one. */
 function chainOf({ key = 'first', agent = AGENT, vouchesForAgents = false }: ChainParts = {}): VerifiedChain {
   const operator = { did: OPERATOR, vouchesForAgents, ceiling: undefined };
-  const leaf = { agent, jkt: keyOf(key).publicKey.jkt };
+  const leaf = { agent, jkt: keyOf(key).publicKey.jkt, algorithm: 'Ed25519' };
   return { operator, operatorVersion: undefined, links: [leaf], leaf } as unknown as VerifiedChain;
 }
 
@@ -79,6 +80,28 @@ describe('the key', () => {
     ['run out this very moment', [method('first', { expires: NOW })]],
   ])('%s: refused', async (_, methods) => {
     expect(await make(documentOf(methods)).check(chainOf(), NOW)).toEqual(NO_KEY);
+  });
+
+  test.each<[Algorithm, Algorithm, boolean]>([
+    ['PS256', 'PS256', true],
+    ['PS256', 'PS512', false],
+    ['PS512', 'PS256', false],
+  ])('published for %s and bound for %s: allowed %s', async (published, algorithm, allowed) => {
+    const { publicKey } = keyOf('first', published);
+    const { jwk } = publicKey;
+    const { check } = make(documentOf([method('first', { key: importPublicJwk({ ...jwk, alg: published }) })]));
+    const leaf = { agent: AGENT, jkt: publicKey.jkt, algorithm };
+    const chain = { ...chainOf(), links: [leaf], leaf } as unknown as VerifiedChain;
+    expect(await check(chain, NOW)).toEqual(allowed ? KNOWN() : NO_KEY);
+  });
+
+  test.each<Algorithm>(['PS256', 'PS512'])('published for no algorithm, and bound for %s: allowed', async (algorithm) => {
+    const { publicKey } = keyOf('first', algorithm);
+    const { alg: _, ...jwk } = publicKey.jwk;
+    const { check } = make(documentOf([method('first', { key: importPublicJwk(jwk) })]));
+    const leaf = { agent: AGENT, jkt: publicKey.jkt, algorithm };
+    const chain = { ...chainOf(), links: [leaf], leaf } as unknown as VerifiedChain;
+    expect(await check(chain, NOW)).toEqual(KNOWN());
   });
 
   test('that has an end holds until then, also where it was found before', async () => {
