@@ -61,10 +61,33 @@ function parsePlainInput(field: string): ReadonlyMap<string, SignatureInputMembe
 /** The same through the library alone. @throws when the field is no Dictionary. */
 export function parseGeneralInput(field: string): ReadonlyMap<string, SignatureInputMember> {
   const members = new Map<string, SignatureInputMember>();
-  for (const [label, member] of parseDictionary(field)) {
-    if (Array.isArray(member[0])) members.set(label, readInnerList(member as InnerList));
-  }
+  const dictionary = parseDictionary(field);
+  const decimals = wholeDecimals(field);
+  for (const [label, member] of dictionary)
+    if (Array.isArray(member[0])) members.set(label, asDecimals(readInnerList(member as InnerList), decimals));
   return members;
+}
+
+/** Of a field that parses: a colon within a Token has a character of it before. */
+const STRING_OR_BYTES = /"(?:[^"\\]|\\.)*"|(?<=[=( ]):[^:]*:/g;
+const WHOLE_DECIMAL = /; *([a-z*][a-z0-9_.*-]*)=-?\d+\.0+(?!\d)/g;
+
+/** Names of parameters with a value such as `1.0`. */
+function wholeDecimals(field: string): ReadonlySet<string | undefined> {
+  return new Set([...field.replaceAll(STRING_OR_BYTES, '').matchAll(WHOLE_DECIMAL)].map(([, name]) => name));
+}
+
+/** The library reads `1.0` as the number 1 and writes it as the Integer `1`: another type, and not what was signed. */
+function asDecimals(member: SignatureInputMember, names: ReadonlySet<string | undefined>): SignatureInputMember {
+  const parameters = new Map(member.parameters);
+  let { signatureParams } = member;
+  for (const [name, value] of parameters) {
+    if (!names.has(name) || !Number.isInteger(value)) continue;
+    // Where the same text stands in a String before it, the signature does not verify.
+    signatureParams = signatureParams.replace(`;${name}=${value}`, `;${name}=${value}.0`);
+    parameters.set(name, Number.NaN);
+  }
+  return { ...member, parameters, signatureParams };
 }
 
 function readInnerList(member: InnerList): SignatureInputMember {

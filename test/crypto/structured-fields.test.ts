@@ -31,7 +31,7 @@ const piece = fc.constantFrom(
   ],
   ...[
     ';created=-1',
-    ';created=1.0',
+    ';created=1.5',
     ';created=999999999999999',
     ';created=1000000000000000',
     ';nonce="n"',
@@ -104,6 +104,23 @@ test.each([
   const member = parseSignatureInput(text).get('cap');
   expect(member?.parameters.get('created')).toBe(created);
   expect(member?.signatureParams.match(/created/g)).toHaveLength(1);
+});
+
+test.each([
+  ['cap=("a");created=1.0;x="y;z=1.0";z=1', '("a");created=1.0;x="y;z=1.0";z=1'],
+  ['cap=( "a" ); created=17.00;n=:YQ==:;t=a:b;u=2.0;v=c:d', '("a");created=17.0;n=:YQ==:;t=a:b;u=2.0;v=c:d'],
+  ['cap=("a");x="\\";created=2.0";created=1', '("a");x="\\";created=2.0";created=1'],
+])('a Decimal stays one: %s', (text, signatureParams) => {
+  expect(parseSignatureInput(text).get('cap')?.signatureParams).toBe(signatureParams);
+});
+
+test('a Decimal without a fraction is no integer, nor is what has its name in another member', () => {
+  const members = parseSignatureInput('cap=("a");created=1.0;expires=61, b=("a");created=1;expires=61.0');
+  const numbers = [...members.values()].map(({ parameters }) => [parameters.get('created'), parameters.get('expires')]);
+  expect(numbers).toEqual([
+    [Number.NaN, Number.NaN],
+    [Number.NaN, Number.NaN],
+  ]);
 });
 
 test.each([

@@ -154,9 +154,17 @@ function findAbsent(request: InboundRequest, components: readonly string[]): Den
     if (name.startsWith('@')) continue;
     const lines = request.fields.get(name);
     if (lines === undefined) return denied('signature-input', 'A covered field is not in the request.');
-    if (lines.length > 1) return denied('malformed', 'A covered field must be a single field line.');
+    if (lines.length > 1 || isJoined(name, lines[0] ?? ''))
+      return denied('malformed', 'A covered field must be a single field line.');
   }
   return undefined;
+}
+
+const WITHOUT_LIST = /^[^",]*(?:"(?:[^"\\]|\\.)*"[^",]*)*$/;
+
+/** Envoy joins the lines of some fields before anyone sees them: of these, Content-Type is the one that has no list in it. */
+function isJoined(name: string, line: string): boolean {
+  return name === 'content-type' && line.includes(',') && !WITHOUT_LIST.test(line);
 }
 
 function findUncovered(request: InboundRequest, components: readonly string[], profile: SignatureProfile): string | undefined {
@@ -187,7 +195,7 @@ function readParameters(
   return passed({ created, expires, nonce, keyid });
 }
 
-/** A Date (RFC 9651 section 3.3.7) parses to an object, a Token likewise, and a Decimal to a number that may have a fraction. */
+/** A Date (RFC 9651 section 3.3.7) parses to an object, a Token likewise, and a Decimal to a number that is none of the integers. */
 function isSeconds(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
