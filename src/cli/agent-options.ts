@@ -5,7 +5,7 @@ import type { IssuedCapability } from '../operator/capability-file.ts';
 import { dateTime } from '../operator/did-state.ts';
 import type { Grant } from '../operator/home.ts';
 import { type KeptKey, parseKey } from '../operator/kept-keys.ts';
-import { addGrantOptions, count, days, type GrantOptions, readDetails, saysGrant } from './grant-options.ts';
+import { addGrantOptions, count, days, type GrantOptions, readDetails, saysGrant, warnOfLifetime } from './grant-options.ts';
 import { collect, readNamedFile } from './output.ts';
 
 export interface AgentGrantOptions extends GrantOptions {
@@ -31,6 +31,7 @@ export function addAgentGrantOptions(command: Command): Command {
 /** What the options say, and nothing that they do not. */
 export async function givenGrant(options: AgentGrantOptions): Promise<Partial<Grant>> {
   const { audience, days: lifetimeSeconds, maxDepth } = options;
+  warnOfLifetime(lifetimeSeconds);
   return {
     ...(audience !== undefined && { audience }),
     ...(saysGrant(options) && { details: await readDetails(options) }),

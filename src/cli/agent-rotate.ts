@@ -54,7 +54,10 @@ export function addRotateCommand(agent: Command): void {
     )
     .option('--finish', 'make no new key: wait for the overlap of the rotation under way to end, and drop the old key')
     .addOption(algorithmOption('algorithm of the new key; that of the old one by default'))
-    .option('--key <file>', `the new key of an agent whose key is kept elsewhere, JWK (public or private) or PEM`);
+    .option(
+      '--key <file>',
+      'the new key of an agent whose key is kept elsewhere, JWK (public or private) or PEM; without it, --algorithm has one made here',
+    );
   addAgentGrantOptions(rotating)
     .addHelpText('after', '\nExample:\n  hermesbridge agent rotate reader --overlap 10m')
     .action(rotate);

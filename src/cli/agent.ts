@@ -17,7 +17,7 @@ import {
 } from './agent-options.ts';
 import { addRotateCommand } from './agent-rotate.ts';
 import { addAgentViews } from './agent-views.ts';
-import { days, readDetails } from './grant-options.ts';
+import { days, readDetails, warnOfLifetime } from './grant-options.ts';
 import { addHomeOptions, fileOption, type HomeOptions, operatorTools } from './home-options.ts';
 import { algorithmOption } from './operator.ts';
 import { CommandError, print, UsageError } from './output.ts';
@@ -75,6 +75,7 @@ async function register(name: string, options: RegisterOptions): Promise<void> {
   const { audience, algorithm, days: lifetimeSeconds = DEFAULT_LIFETIME, maxDepth = 0 } = options;
   const grant = { audience, details: await readDetails(options), lifetimeSeconds, maxDepth };
   const tools = operatorTools(options);
+  warnOfLifetime(lifetimeSeconds);
   const key = await readKeyOption(options.key);
   const made = await registerAgent({ name, grant, algorithm, key, directory: fileOption(options.out) }, tools);
   const { did } = made.agent;

@@ -9,7 +9,15 @@ import { issueRootToken } from '../token/issue-root.ts';
 import type { VerificationMethod } from '../vault/did-document.ts';
 import { didKeyOf } from '../vault/did-key.ts';
 import { resolveSelfDescribing } from '../vault/self-describing-did.ts';
-import { addGrantOptions, count, duration, type GrantOptions, readDetails } from './grant-options.ts';
+import {
+  addGrantOptions,
+  count,
+  duration,
+  type GrantOptions,
+  readDetails,
+  rootLifetime,
+  warnOfLifetime,
+} from './grant-options.ts';
 import { addInspectCommand } from './inspect-capability.ts';
 import { addNarrowCommand } from './narrow-capability.ts';
 import { CommandError, collect, type OutputOptions, print } from './output.ts';
@@ -41,7 +49,7 @@ export function addCapabilityCommands(program: Command): void {
   addGrantOptions(issuing)
     .addOption(
       new Option('--lifetime <duration>', 'how long it holds: 90d, 12h, 15m, 60s')
-        .argParser(duration)
+        .argParser((text) => rootLifetime(duration(text)))
         .default(duration('30d'), '30d'),
     )
     .option('--max-depth <n>', 'how many links may stand below it: sessions, tasks and delegations', count, 0)
@@ -73,6 +81,7 @@ async function issue(options: IssueOptions): Promise<void> {
     lifetimeSeconds: options.lifetime,
     maxDepth: options.maxDepth,
   });
+  warnOfLifetime(options.lifetime);
   print(options, { token, claims: parseRootToken(token).untrustedClaims }, token);
 }
 

@@ -5,7 +5,7 @@ import { type Command, Option } from 'commander';
 import { ALGORITHMS } from '../crypto/public-key.ts';
 import { writeDurably } from '../operator/durable-file.ts';
 import { addGrantOptions, count, duration, type GrantOptions, readDetails } from './grant-options.ts';
-import { CommandError, collect, type OutputOptions, print } from './output.ts';
+import { CommandError, collect, type OutputOptions, print, UsageError } from './output.ts';
 import { chooseAlgorithm, keyOfDid, readPublicKey } from './public-key-file.ts';
 
 interface DelegateOptions extends OutputOptions, GrantOptions {
@@ -61,6 +61,8 @@ export function addDelegateCommand(program: Command): void {
 }
 
 async function run(options: DelegateOptions): Promise<void> {
+  if (options.key === undefined && !/^did:(?:key|jwk):/.test(options.to))
+    throw new UsageError('--key: name the file with the key of the other agent, which only a did:key or did:jwk says itself');
   const key = options.key === undefined ? keyOfDid(options.to) : await readPublicKey(options.key);
   const { to, audience, task, lifetime, maxDepth, out } = options;
   const delegation = await ask(options.socket, {

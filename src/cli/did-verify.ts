@@ -60,9 +60,9 @@ async function verify(named: string, options: VerifyOptions): Promise<void> {
     ...(problem === undefined
       ? []
       : [`FAIL  ${holding < lines.length ? `entry ${holding + 1}` : 'the log as a whole'}: ${problem}`]),
-    whole.log
-      ? `=> ${whole.log.did} verifies${whole.log.deactivated ? ', and is deactivated' : ''}`
-      : '=> the log does not verify',
+    log
+      ? `=> ${log.did} verifies${log.deactivated ? ', and is deactivated' : ''}`
+      : `=> the log does not verify${whole.log ? `: it is one of ${whole.log.did}` : ''}`,
   ];
   const failed = problem === undefined ? {} : { problem, ...(holding < lines.length && { badEntry: holding + 1 }) };
   print(options, { did: log?.did ?? null, valid: log !== undefined, versions, ...failed }, text.join('\n'));

@@ -75,7 +75,26 @@ export function count(text: string): number {
 /** @returns seconds */
 export function days(text: string): number {
   if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError('must be a whole number of days');
-  return Number(text) * 86_400;
+  return rootLifetime(Number(text) * 86_400);
+}
+
+const DAY = 86_400;
+/** The most that a gateway can be told to accept (chain.rootLifetimeDays), and what it accepts where it is told nothing. */
+const ROOT_DAYS = { most: 366, usual: 90 };
+
+/** @param seconds that a root token is to hold @returns them */
+export function rootLifetime(seconds: number): number {
+  if (seconds > ROOT_DAYS.most * DAY)
+    throw new InvalidArgumentError(`must be at most ${ROOT_DAYS.most} days: no gateway accepts more`);
+  return seconds;
+}
+
+/** Said where it is issued: the command cannot know what the gateways are told. */
+export function warnOfLifetime(seconds: number | undefined): void {
+  if (seconds === undefined || seconds <= ROOT_DAYS.usual * DAY) return;
+  process.stderr.write(
+    `hermesbridge: a gateway refuses a capability of more than ${ROOT_DAYS.usual} days, unless its chain.rootLifetimeDays allows it\n`,
+  );
 }
 
 /** @returns seconds */

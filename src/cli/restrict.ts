@@ -8,7 +8,9 @@ import { RestrictionError, type RestrictionTarget, TARGET_KINDS, type TargetKind
 import { type RestrictionAuthor, type RestrictionEffect, signRestriction } from '../restrictions/sign-restriction.ts';
 import { reopenRestriction } from '../restrictions/verify-restriction.ts';
 import { readSecret } from '../serve/secret.ts';
+import { UnknownDid } from '../vault/did-document.ts';
 import { didKeyOf } from '../vault/did-key.ts';
+import { locationOfDidWebvh } from '../vault/did-location.ts';
 import { resolveSelfDescribing } from '../vault/self-describing-did.ts';
 import { addGrantOptions, type GrantOptions, readDetails, saysGrant } from './grant-options.ts';
 import { addHomeOptions } from './home-options.ts';
@@ -151,12 +153,35 @@ export async function authorOf({
 }
 
 async function targetOf(kindOfTarget: TargetKind, id: string, { home }: RestrictOptions): Promise<RestrictionTarget> {
+  warnOfImpossible(kindOfTarget, id);
   if (kindOfTarget !== 'agent' || id.startsWith('did:')) return { kind: kindOfTarget, value: id };
   const files: HomeFiles = homeFiles(home);
   const agent = /^[a-z0-9-]+$/.test(id) ? await findAgentFile(files.agent(id)) : undefined;
   if (agent === undefined) throw new CommandError(`"${id.slice(0, 80)}" is neither a DID nor an agent of ${files.directory}`);
   return { kind: kindOfTarget, value: agent.did };
 }
+
+/** What no chain can name is taken all the same and changes nothing: a slip that would look like success. */
+function warnOfImpossible(kindOfTarget: TargetKind, id: string): void {
+  const why = whyImpossible(kindOfTarget, id);
+  if (why !== undefined)
+    process.stderr.write(`hermesbridge: no chain can name this ${kindOfTarget}: ${why}; is it spelled right?\n`);
+}
+
+function whyImpossible(kindOfTarget: TargetKind, id: string): string | undefined {
+  if (kindOfTarget === 'token') return JTI.test(id) ? undefined : 'a jti has 22 characters or more';
+  if (!id.startsWith('did:') || (kindOfTarget !== 'agent' && kindOfTarget !== 'operator')) return undefined;
+  try {
+    if (id.startsWith('did:webvh:')) locationOfDidWebvh(id);
+    if (id.startsWith('did:key:') || id.startsWith('did:jwk:')) resolveSelfDescribing(id);
+    return undefined;
+  } catch (error) {
+    if (error instanceof UnknownDid) return error.message;
+    throw error;
+  }
+}
+
+const JTI = /^[!-~]{22,}$/;
 
 async function liftedTarget(id: string, place: RestrictionPlace): Promise<RestrictionTarget> {
   const compact = await place.find(id);

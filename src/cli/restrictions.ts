@@ -1,10 +1,12 @@
 // `restrictions`: what is restricted, by whom, and whether that is what they signed.
 
+import type { DatabaseSync } from 'node:sqlite';
 import type { Command } from 'commander';
 import { nextHead } from '../restrictions/feed-head.ts';
 import { parseRestriction, RestrictionError } from '../restrictions/restriction.ts';
 import { makeSignerKeys } from '../restrictions/signer-keys.ts';
 import { reopenRestriction, type SignerKeys, verifyRestriction } from '../restrictions/verify-restriction.ts';
+import { lockStore } from '../stores/sqlite/database.ts';
 import { findUnequal } from '../stores/sqlite/restrictions/compare-restrictions.ts';
 import {
   findDamage,
@@ -155,11 +157,15 @@ async function offlineKeys(files: readonly string[]): Promise<SignerKeys> {
 }
 
 function restored({ store, ...output }: OutputOptions & { store: string }): void {
-  const database = openRestrictions(restrictionFile(store));
+  // A vault that runs would go on with the epoch that it read at its start.
+  const lock = lockStore(store);
+  let database: DatabaseSync | undefined;
   try {
+    database = openRestrictions(restrictionFile(store));
     const epoch = renewEpoch(database);
     print(output, { epoch }, `the store has the epoch ${epoch}: gateways read all of it again`);
   } finally {
-    database.close();
+    database?.close();
+    lock.close();
   }
 }

@@ -61,7 +61,7 @@ export function addSessionCommands(program: Command): void {
     .argument('<sid>', 'the session; it need not have been seen')
     .addHelpText(
       'after',
-      "\nExample:\n  hermesbridge session end Xk3vQ… --reason 'task is done' --wait\n\nThe sidecar opens another one with its own key: to stop the agent, revoke that. Exits with 1 when it is not taken, or when --wait finds a gateway without it.",
+      "\nExample:\n  hermesbridge session end Xk3vQ… --reason 'task is done' --wait\n\nThe sidecar opens another one with the agent’s own key when it is due, or when it is restarted: to stop the agent, revoke that. Exits with 1 when it is not taken, or when --wait finds a gateway without it.",
     )
     .action((sid: string, options: RestrictOptions) => restrict(options, { effect: 'revoke' }, 'session', sid));
 }

@@ -15,6 +15,8 @@ import { postedRestriction } from './restriction-schemas.ts';
 export interface AcceptRestrictionSettings {
   readonly store: RestrictionStore;
   readonly keys: SignerKeys;
+  /** As those find them who read the restriction when its author's key has been rotated out: by the history of the DID alone. */
+  readonly formerKeys: SignerKeys;
   /** DIDs of the operators who may restrict what is theirs. */
   readonly operators: () => readonly string[];
   /** DIDs of those who may restrict anything. */
@@ -32,16 +34,22 @@ export async function acceptRestriction(body: Uint8Array, settings: AcceptRestri
   const { restriction: compact, chain } = readPosted(body);
   const untrusted = parse(compact);
   assertSensible(untrusted, settings);
+  const { at } = untrusted.untrustedClaims;
   let restriction: Restriction | undefined;
+  let holdsForGood: boolean;
   try {
     await assertEntitled(untrusted, chain, settings);
     restriction = await verifyRestriction(untrusted, settings.keys, settings.clock());
+    holdsForGood = (await verifyRestriction(untrusted, settings.formerKeys, at * 1000)) !== undefined;
   } catch (error) {
     if (!(error instanceof UnavailableDid)) throw error;
     throw new Problem('unavailable', 'The DID of the author cannot be resolved now: send it again.', { cause: error });
   }
   if (restriction === undefined)
     throw new Problem('signature-invalid', 'The restriction does not verify under a current key of its author.');
+  // Kept, it would make the feed one that no new gateway could believe.
+  if (!holdsForGood)
+    throw invalid('restriction.at', 'is not in the time of the key that signed it: set the clock and sign it again');
   const { outcome, sequence } = await keep(restriction, settings.store);
   // The id is chosen by the author, so that a repetition is one.
   if (outcome === 'taken') throw new Problem('idempotency-key-reused', 'Another restriction has this id: choose a new one.');

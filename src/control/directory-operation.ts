@@ -15,7 +15,7 @@ import type { KeptDocuments } from './kept-documents.ts';
 import { defineOperation, type Operation, type Reply } from './operation.ts';
 import { Problem } from './problem.ts';
 import { readPage } from './registration-operations.ts';
-import { directoryQuery, type keyDirectory, noParameters } from './schemas.ts';
+import { directoryQuery, keyDirectory, noParameters } from './schemas.ts';
 
 export const DIRECTORY_MEDIA_TYPE = 'application/http-message-signatures-directory+json';
 const PATH = '/.well-known/http-message-signatures-directory';
@@ -49,6 +49,7 @@ export function directoryOperation(settings: DirectorySettings): Operation {
       200: {
         description: 'The keys.',
         mediaType: DIRECTORY_MEDIA_TYPE,
+        schema: keyDirectory,
         headers: {
           link: '`rel="next"`: the next page',
           'content-digest': 'RFC 9530',

@@ -23,7 +23,7 @@ export interface Reply {
 
 export interface ResponseDescription {
   readonly description: string;
-  /** JSON of this schema; or else text of {@link mediaType}. */
+  /** JSON of this schema; or else text. */
   readonly schema?: z.ZodType;
   /** `application/json` by default. */
   readonly mediaType?: string;

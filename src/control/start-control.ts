@@ -12,6 +12,7 @@ import { makeSignerKeys } from '../restrictions/signer-keys.ts';
 import type { Sighted } from '../sightings/judge-link.ts';
 import type { LogToVerify } from '../vault/admit.ts';
 import type { DidDocument } from '../vault/did-document.ts';
+import { keyHistory } from '../vault/key-history.ts';
 import type { VaultStore } from '../vault/registry.ts';
 import type { DidResolver } from '../vault/resolver.ts';
 import type { VerifiedLog } from '../vault/webvh/verified-log.ts';
@@ -69,6 +70,8 @@ export interface RunningControl {
 
 const FINISH_MILLIS = 5000;
 const CERTIFICATE_CHECK_MILLIS = 10_000;
+/** As the gateways allow it that read the feed. */
+const CLOCK_SKEW_MILLIS = 30_000;
 
 /** @throws when the address is taken, the TLS files cannot be read, or the key is not of Ed25519. */
 export async function startControl(settings: ControlSettings): Promise<RunningControl> {
@@ -126,10 +129,18 @@ function makeRestrictionApi(
   const operators = settings.operators ?? (() => configuration.operators);
   const current = (did: string) => operatorDocument(store, documents, did) ?? restrictions.resolver.current(did);
   const resolver: DidResolver = { current, newer: ({ did }) => current(did) };
+  const isHere = (did: string) => operatorDocument(store, documents, did) !== undefined;
+  const historyAlone: DidResolver = {
+    current: (did) =>
+      isHere(did) ? { did, controller: [], verificationMethods: [], versionId: undefined } : restrictions.resolver.current(did),
+    newer: (document) => document,
+  };
+  const formerKeys = async ({ did }: DidDocument) => keyHistory(did, (isHere(did) && store.readLog(did)?.log) || '');
   return restrictionApi({
     ...restrictions,
     operators,
     keys: makeSignerKeys({ resolver, clockSkewMillis: 0 }),
+    formerKeys: makeSignerKeys({ resolver: historyAlone, formerKeys, clockSkewMillis: CLOCK_SKEW_MILLIS }),
     verifyChain: makePresentedChainCheck({ operators, resolver, clock }),
     clock,
     mostWaiting,

@@ -18,7 +18,7 @@ export interface SignSettings {
   /** Header that names a request's task; it ends here. In lower case. */
   readonly taskHeader: () => string;
   /** SHA-256 of the secret that local callers present as their API key. */
-  readonly localSecretHash: Buffer;
+  readonly localSecretHash: () => Buffer;
   readonly gatewayAuthority: string;
   readonly lifetimeSeconds: number;
   /** Milliseconds since the epoch. */
@@ -35,7 +35,7 @@ export function makeSignAnswer(settings: SignSettings): Answer {
     };
     if (parsed.denied) return deny(parsed.reason, parsed.detail);
     const request = parsed.proof;
-    if (!presentsSecret(request.fields, settings.localSecretHash)) {
+    if (!presentsSecret(request.fields, settings.localSecretHash())) {
       return deny('local-secret', "Set the SDK's API key to the local secret of this sidecar.");
     }
     const taskHeader = settings.taskHeader();

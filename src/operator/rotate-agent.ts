@@ -22,7 +22,7 @@ export interface RotateOptions {
   readonly overlapSeconds: number;
   /** That of the old key by default. */
   readonly algorithm: Algorithm | undefined;
-  /** For an agent whose key is kept elsewhere: its new one. */
+  /** For an agent whose key is kept elsewhere: its new one, without which an algorithm must be named. */
   readonly key: KeptKey | undefined;
   /** In place of what was granted before. */
   readonly grant: Partial<Grant>;
@@ -138,6 +138,12 @@ async function nextKey({ agent, files, log }: OpenAgent, { algorithm, key }: Rot
       );
     return pending;
   }
+  // One of a home that was rebuilt has no grant: where its key was kept is not known, and the new one is made here.
+  const keptElsewhere = !agent.holdsKey && agent.grant !== undefined;
+  if (keptElsewhere && key === undefined && algorithm === undefined)
+    throw new OperatorError(
+      `the key of ${agent.name} is kept elsewhere: name its new one with --key; to have one made here instead, name its --algorithm`,
+    );
   // Of a key that is kept elsewhere only the public half is written down.
   const next =
     key === undefined

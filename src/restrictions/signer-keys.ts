@@ -11,7 +11,7 @@ export interface SignerKeySettings {
   readonly resolver: DidResolver;
   /** The keys in the verified history of a DID; none for a method without one. */
   readonly formerKeys?: ((document: DidDocument) => Promise<readonly DatedKey[]>) | undefined;
-  /** How far in milliseconds the signer's clock may be off. */
+  /** How far in milliseconds the signer's clock may be off, either way. */
   readonly clockSkewMillis: number;
 }
 
@@ -22,10 +22,10 @@ export function makeSignerKeys({ resolver, formerKeys, clockSkewMillis }: Signer
   return async (did, kid, moment) => {
     try {
       let document = await resolver.current(did);
-      let method = findMethod(document, kid, moment);
+      let method = findMethod(document, kid, moment - clockSkewMillis);
       if (method === undefined) {
         document = await resolver.newer(document);
-        method = findMethod(document, kid, moment);
+        method = findMethod(document, kid, moment - clockSkewMillis);
       }
       return (method ?? (await findFormer(document, kid, moment)))?.key;
     } catch (error) {
@@ -44,7 +44,9 @@ export function makeSignerKeys({ resolver, formerKeys, clockSkewMillis }: Signer
     }
     return (await history).find(
       ({ method, from, until }) =>
-        signs(method, kid) && moment >= from - clockSkewMillis && moment < Math.min(until, method.expires ?? until),
+        signs(method, kid) &&
+        moment >= from - clockSkewMillis &&
+        moment < Math.min(until, method.expires ?? until) + clockSkewMillis,
     )?.method;
   }
 }

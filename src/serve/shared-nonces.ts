@@ -80,8 +80,11 @@ export async function startSharedNonces({ configuration, log, ...settings }: Sha
       },
     });
     await shared.establish();
-    // Not for ever: a Redis that is lost right now is no reason to end.
-    for (const end = performance.now() + HEARING_MILLIS; !gossip.isCurrent && performance.now() < end; ) await sleep(10);
+    // What is signed in this second may have been taken unheard, and would be refused. Not for ever: a Redis that is lost right now is
+    // no reason to end.
+    const { clock } = settings;
+    const hears = ({ isCurrent, hearsFrom }: NonceGossip) => isCurrent && clock() >= hearsFrom * 1000;
+    for (const end = performance.now() + HEARING_MILLIS; !hears(gossip) && performance.now() < end; ) await sleep(10);
   } catch (error) {
     await gossip?.stop();
     connection.close();

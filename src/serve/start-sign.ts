@@ -43,12 +43,12 @@ export async function startSign(configuration: SignConfiguration, { log, clock }
     }
     return !isAsBefore;
   };
-  const localSecret = await readSecret(configuration.localSecret, 'sign.localSecret').catch(asConfigurationError);
+  let localSecretHash = await readLocalSecret(configuration);
   const gateway = gatewayUrl(configuration.gateway);
   const answer = makeSignAnswer({
     credentials: (task) => chains.forRequest(task),
     taskHeader: () => current.task.header,
-    localSecretHash: createHash('sha256').update(localSecret, 'latin1').digest(),
+    localSecretHash: () => localSecretHash,
     gatewayAuthority: gateway.host,
     lifetimeSeconds: configuration.lifetimeSeconds,
     clock,
@@ -86,7 +86,9 @@ export async function startSign(configuration: SignConfiguration, { log, clock }
       // Envoy sets it on the ports of tasks.
       if (reloaded.task.header !== current.task.header) changed.push('task.header');
       if (changed.length > 0) throw new ConfigurationError(changed.map((name) => `sign.${name}: changes only with a restart`));
+      const secret = await readLocalSecret(reloaded);
       await takeUp(reloaded);
+      localSecretHash = secret;
     },
     prepareEnvoy: async () => ({ bootstrap: sidecarEnvoy(current), close: async () => {} }),
     stop: async () => {
@@ -102,13 +104,19 @@ const FIXED = [
   'service',
   'gateway',
   'gatewayCa',
-  'localSecret',
+  'hosts',
   'lifetimeSeconds',
   'maxRequestBytes',
   'envoy',
   'taskPorts',
   'delegation',
 ] as const;
+
+/** @throws {ConfigurationError} */
+async function readLocalSecret({ localSecret }: SignConfiguration): Promise<Buffer> {
+  const secret = await readSecret(localSecret, 'sign.localSecret').catch(asConfigurationError);
+  return createHash('sha256').update(secret, 'latin1').digest();
+}
 
 function sessionPart({ session, task, tasks }: SignConfiguration) {
   return { session, task, tasks };
@@ -179,11 +187,13 @@ function watchCapability({ capability, key }: SignConfiguration, log: Logger, re
   };
 }
 
-export function sidecarEnvoy({ envoy, maxRequestBytes, service, gatewayCa, gateway, task, taskPorts }: SignConfiguration) {
+export function sidecarEnvoy(configuration: SignConfiguration) {
+  const { envoy, hosts, maxRequestBytes, service, gatewayCa, gateway, task, taskPorts } = configuration;
   const ports = Object.entries(taskPorts).map(([port, name]) => ({ port: Number(port), task: name }));
   return sidecarBootstrap({
     ...(ports.length > 0 && { taskListeners: { header: task.header, ports } }),
     listen: listenAddress(envoy.listen),
+    authorities: hosts,
     maxRequestBytes,
     authorizationService: authorizationServiceOf(service),
     admin: { unixSocket: join(envoy.directory ?? '.', 'admin.sock') },

@@ -66,6 +66,13 @@ export const signerConfiguration = z.strictObject({
     .string()
     .optional()
     .describe("file with the CA certificates that the gateway is verified against; the system's by default"),
+  hosts: z
+    .array(z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]*[A-Za-z0-9])$/, 'must be a host, without a port or wildcard'))
+    .min(1)
+    .default(['localhost', '127.0.0.1', '[::1]'])
+    .describe(
+      'hosts by which clients call the sidecar, on any port; others get 404, so that no web page can lead a browser to it',
+    ),
   lifetimeSeconds: z
     .int()
     .min(1)

@@ -10,11 +10,12 @@ export interface DatedKey {
   readonly until: number;
 }
 
-/** @param log did.jsonl that verified, whole @throws {UnknownDid} for a version that cannot be read */
+/** @param log did.jsonl that verified, whole; empty for a DID without history @throws {UnknownDid} for a version that cannot be read */
 export function keyHistory(did: string, log: string): DatedKey[] {
   const versions = log
     .trimEnd()
     .split('\n')
+    .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as { versionId: string; versionTime: string; state: { id?: unknown } });
   return versions.flatMap(({ versionId, versionTime, state }, at) => {
     const from = Date.parse(versionTime);

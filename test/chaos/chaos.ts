@@ -135,12 +135,13 @@ async function runScenario(
 }
 
 /** The last that each replica logged. */
-const logOf = ({ replicas }: World) =>
-  replicas.flatMap(({ name, notable }) =>
+function logOf({ replicas }: World): string[] {
+  return replicas.flatMap(({ name, notable }) =>
     notable()
       .slice(-5)
       .map((line) => `${name}: ${line.slice(0, 300)}`),
   );
+}
 
 async function endWorld(): Promise<void> {
   // One that is still being started has things to stop already.

@@ -125,11 +125,23 @@ describe('agent register', { timeout: 120_000 }, () => {
     expect([value.keyFile, capabilityOf('elsewhere').untrustedKey.jkt]).toEqual([null, made.jkt]);
     expect(readdirSync(path('elsewhere', '')).toSorted()).toEqual(['agent.json', 'capability', 'did.jsonl']);
     expect(await acme.run(['agent', 'renew', 'elsewhere'])).toMatchObject({ code: 0 });
+    const refused = await acme.run(['agent', 'rotate', 'elsewhere']);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringMatching(/kept elsewhere: name its new one with --key/) });
+    expect([(await show('elsewhere')).version, capabilityOf('elsewhere').untrustedKey.jkt]).toEqual([1, made.jkt]);
     const next = join(world.directory, 'next.jwk');
     const { value: other } = await hbJson<{ jkt: string }>(['keygen', '--out', next]);
     const rotated = await acme.json<Rotation>(['agent', 'rotate', 'elsewhere', '--key', next, '--overlap', '0s']);
     expect([rotated.code, capabilityOf('elsewhere').untrustedKey.jkt]).toEqual([0, other.jkt]);
     expect(existsSync(path('elsewhere', 'key.jwk'))).toBe(false);
+    const here = await acme.json<Rotation>(['agent', 'rotate', 'elsewhere', '--algorithm', 'Ed25519', '--overlap', '0s']);
+    expect([here.code, capabilityOf('elsewhere').untrustedKey.jkt]).toEqual([0, keyOf('elsewhere')]);
+  });
+
+  it('says when a capability is for longer than gateways accept', async () => {
+    const days = (count: string) => acme.run(['agent', 'renew', 'reader', '--days', count]);
+    expect(await days('367')).toMatchObject({ code: 2, stderr: expect.stringContaining('at most 366 days') });
+    expect(await days('91')).toMatchObject({ code: 0, stderr: expect.stringContaining('more than 90 days') });
+    expect(await days('90')).toMatchObject({ code: 0, stderr: '' });
   });
 
   it('leaves nothing of a registration that the vault refuses', async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { exportPrivateJwk, generatePrivateKey } from '../../src/crypto/private-key.ts';
+import { lockStore } from '../../src/stores/sqlite/database.ts';
 import { SqliteRestrictionStore } from '../../src/stores/sqlite/restrictions/restriction-store.ts';
 import { didKeyOf } from '../../src/vault/did-key.ts';
 import { hb, hbJson } from './run-cli.ts';
@@ -168,6 +169,19 @@ describe('with a store', () => {
     expect(await hb(['restrictions', 'verify', '--store', store])).toMatchObject({ code: 0, stdout: '1 restrictions hold\n' });
   });
 
+  test.each([
+    ['token', 'jti-1', 'a jti has 22 characters or more'],
+    ['agent', 'did:webvh:foo', 'no chain can name this agent'],
+    ['operator', 'did:key:zzz', 'no chain can name this operator'],
+  ])('what no chain can name is told: %s %s', async (kind, id, said) => {
+    const copy = `${store}-told`;
+    await (await SqliteRestrictionStore.open(`${copy}-restrictions`)).close();
+    const { code, stderr } = await hb(['revoke', kind, id, '--store', copy, '--key', key]);
+    expect([code, stderr]).toEqual([0, expect.stringContaining(said)]);
+    const real = await hb(['revoke', 'token', 'AAAAAAAAAAAAAAAAAAAAAA', '--store', copy, '--key', key]);
+    expect(real).toMatchObject({ code: 0, stderr: '' });
+  });
+
   test('--wait is for a vault, and nothing is written then; --vault and --store are not both', async () => {
     expect(await hb(['revoke', 'token', 'x', '--store', store, '--key', key, '--wait'])).toMatchObject({ code: 2 });
     expect(await hb(['revoke', 'token', 'x', '--store', store, '--vault', world.origin, '--key', key])).toMatchObject({
@@ -197,5 +211,9 @@ describe('with a store', () => {
     const second = await hbJson<{ epoch: string }>(['restrictions', 'restored', '--store', store]);
     expect(first).toMatchObject({ code: 0, value: { epoch: expect.stringMatching(/^[\w-]{22}$/) } });
     expect(second.value.epoch).not.toBe(first.value.epoch);
+    const lock = lockStore(store);
+    const third = await hb(['restrictions', 'restored', '--store', store]);
+    expect(third).toMatchObject({ code: 1, stderr: expect.stringContaining('in use by another hermesbridge') });
+    lock.close();
   });
 });

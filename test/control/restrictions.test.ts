@@ -23,6 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
+const seconds = () => Math.floor(Date.now() / 1000);
 const newId = () => randomBytes(16).toString('base64url');
 const statement = (changes: Partial<RestrictionStatement> = {}): RestrictionStatement =>
   ({
@@ -72,6 +73,20 @@ describe('posting', () => {
     });
     expect(world.restrictions.read(before + 1)?.compact).toBe(found.body.restriction);
     expect((await world.ask(`/v1/restrictions/${newId()}`)).status).toBe(404);
+  });
+
+  test('from before its key was, or after now, is refused: it would not verify once the key is rotated out', async () => {
+    const before = world.restrictions.lastSequence();
+    // The operator's log begins ten minutes ago.
+    for (const at of [1, seconds() - 660, seconds() + 60]) {
+      const { status, body } = await post(byAcme({ at }));
+      expect([status, body.errors]).toMatchObject([422, [{ field: 'restriction.at' }]]);
+    }
+    expect(world.restrictions.lastSequence()).toBe(before);
+    for (const at of [seconds() - 590, seconds() - 620, seconds() + 20]) expect((await post(byAcme({ at }))).status).toBe(201);
+    // A key that is the DID itself has no time.
+    const old = signRestriction(statement({ at: 1 }), { key: administrator, keyId: kidOf(administrator) });
+    expect((await post(old)).status).toBe(201);
   });
 
   test('again changes nothing, and another one under its id is refused', async () => {

@@ -30,7 +30,7 @@ async function ask({ fields = {}, root, settings, taskHeader = 'x-agent-task' }:
   const answer = makeSignAnswer({
     credentials: (task) => chains.forRequest(task),
     taskHeader: () => taskHeader,
-    localSecretHash: createHash('sha256').update('secret').digest(),
+    localSecretHash: () => createHash('sha256').update('secret').digest(),
     gatewayAuthority: 'gateway.example',
     lifetimeSeconds: 60,
     clock: () => clock.now,

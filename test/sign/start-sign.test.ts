@@ -4,11 +4,13 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, credentials } from '@grpc/grpc-js';
 import { pino } from 'pino';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { loadConfiguration, type SignConfiguration } from '../../src/config.ts';
 import { exportPrivateJwk } from '../../src/crypto/private-key.ts';
 import { startSign } from '../../src/serve/start-sign.ts';
+import { encodeCheck } from '../attacks/gate.ts';
 import { keyOf } from '../keys.ts';
 import { rootOf, START } from './held.ts';
 
@@ -45,6 +47,28 @@ async function start(configuration: SignConfiguration) {
   return { role, opened: () => lines.filter(({ msg }) => msg === 'session opened'), lines };
 }
 
+/** What the service answers to Envoy about a request that presents this secret. */
+async function ask(address: string, secret: string): Promise<string> {
+  const lines: [string, string][] = [
+    ['host', 'localhost'],
+    ['content-type', 'application/json'],
+    ['authorization', `Bearer ${secret}`],
+  ];
+  const request = { method: 'POST', target: '/openai/v1/chat/completions', lines, body: Buffer.from('{}') };
+  const client = new Client(address, credentials.createInsecure());
+  const same = (bytes: Buffer) => bytes;
+  try {
+    const path = '/envoy.service.auth.v3.Authorization/Check';
+    return await new Promise((resolve, reject) =>
+      client.makeUnaryRequest(path, same, same, encodeCheck(request), (error, reply) =>
+        error ? reject(error) : resolve(String(reply)),
+      ),
+    );
+  } finally {
+    client.close();
+  }
+}
+
 test('a session is opened at the start; a reload keeps it unless something of it changed', async () => {
   const { role, opened } = await start(await configurationOf());
   try {
@@ -55,6 +79,23 @@ test('a session is opened at the start; a reload keeps it unless something of it
     expect(new Set(opened().map(({ sid }) => sid)).size).toBe(2);
     for (const fixed of ['  delegation: {}\n', '  taskPorts: { 4181: t }\n', '  task: { header: x-job }\n'])
       await expect(role.reload(await configurationOf(fixed))).rejects.toThrow('changes only with a restart');
+  } finally {
+    await role.stop();
+  }
+});
+
+test('the local secret is read again with a reload; where it cannot be, the old one stays', async () => {
+  const { role } = await start(await configurationOf());
+  const answers = async (secret: string) => (await ask(role.address, secret)).includes('agent-capability');
+  try {
+    expect([await answers('secret'), await answers('other')]).toEqual([true, false]);
+    writeFileSync(at('local.secret'), 'other', { mode: 0o600 });
+    expect(await answers('secret')).toBe(true);
+    await role.reload(await configurationOf());
+    expect([await answers('secret'), await answers('other')]).toEqual([false, true]);
+    rmSync(at('local.secret'));
+    await expect(role.reload(await configurationOf())).rejects.toThrow('sign.localSecret');
+    expect(await answers('other')).toBe(true);
   } finally {
     await role.stop();
   }

@@ -1,7 +1,7 @@
 // The embedded store's file: one SQLite database in WAL mode, its schema, and the lock that keeps a second process out.
 // Durable before acknowledged: `synchronous=FULL` syncs the log at every commit, and commits are batched.
 
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 
 /** Raised when the stored format changes; an older program refuses a newer file. */
@@ -27,11 +27,17 @@ export class StoreError extends Error {
   override readonly name = 'StoreError';
 }
 
+/** For writing. What SQLite makes by itself everybody on the machine may read; the files beside it take after it. */
+export function openPrivately(file: string, timeout: number): DatabaseSync {
+  closeSync(openSync(file, 'a', 0o600));
+  return new DatabaseSync(file, { timeout });
+}
+
 /** @throws {StoreError} for a file that is damaged, of a newer version, or in use by another process. */
 export function openDatabase(file: string): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
-    database = new DatabaseSync(file, { timeout: 1000 });
+    database = openPrivately(file, 1000);
     // Looked at before anything is changed: the file may be someone else's, or a newer program's.
     const version = pragma(database, 'user_version');
     const [tables] = Object.values(database.prepare('SELECT count(*) FROM sqlite_master').get() ?? {});
@@ -67,12 +73,13 @@ export function pragma(database: DatabaseSync, name: string): SQLOutputValue | u
  * @throws {StoreError} when another process holds it.
  */
 export function lockStore(file: string): DatabaseSync {
-  const lock = new DatabaseSync(`${file}-lock`, { timeout: 0 });
+  let lock: DatabaseSync | undefined;
   try {
+    lock = openPrivately(`${file}-lock`, 0);
     lock.exec('PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE;');
     return lock;
   } catch (error) {
-    lock.close();
+    lock?.close();
     throw new StoreError(`store ${file} is in use by another hermesbridge: stop it, or give this one a store of its own`, {
       cause: error,
     });

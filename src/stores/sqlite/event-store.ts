@@ -1,9 +1,9 @@
 // How far receivers of events have been told, and under which DIDs the events of others became restrictions: a small file beside the
 // restrictions. It is written by the event loop, since a row that moves on needs no sync: one that is lost is told again.
 
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import type { DeliveryPosition, DeliveryPositions } from '../../events/delivery-positions.ts';
-import { StoreError, toStoreError } from './database.ts';
+import { openPrivately, StoreError, toStoreError } from './database.ts';
 
 const SCHEMA_VERSION = 1;
 const SCHEMA = `
@@ -23,7 +23,7 @@ export class SqliteEventStore implements DeliveryPositions {
   static open(file: string): SqliteEventStore {
     let database: DatabaseSync | undefined;
     try {
-      database = new DatabaseSync(file, { timeout: 1000 });
+      database = openPrivately(file, 1000);
       const one = (sql: string) => Object.values(database?.prepare(sql).get() ?? {})[0];
       const version = one('PRAGMA user_version');
       const fresh = version === 0 && one('SELECT count(*) FROM sqlite_master') === 0;

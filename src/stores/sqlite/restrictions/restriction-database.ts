@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import { StoreError } from '../database.ts';
+import { openPrivately, StoreError } from '../database.ts';
 
 const SCHEMA_VERSION = 1;
 
@@ -34,7 +34,7 @@ const SCHEMA = `
 export function openRestrictions(file: string): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
-    database = new DatabaseSync(file, { timeout: 5000 });
+    database = openPrivately(file, 5000);
     const version = pragma(database, 'user_version');
     const tables = one(database, 'SELECT count(*) FROM sqlite_master');
     if (version !== SCHEMA_VERSION && (version !== 0 || tables !== 0))

@@ -1,7 +1,8 @@
 // The thread that keeps what was seen of did:webvh logs: durable before acknowledged, and a version never goes back.
 
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
+import { openPrivately } from '../database.ts';
 import type { FromSeenWriter, ToSeenWriter } from './seen-logs.ts';
 
 const SCHEMA_VERSION = 1;
@@ -53,7 +54,7 @@ try {
 }
 
 function open(file: string): DatabaseSync {
-  const database = new DatabaseSync(file, { timeout: 1000 });
+  const database = openPrivately(file, 1000);
   try {
     const [version] = Object.values(database.prepare('PRAGMA user_version').get() ?? {});
     const [tables] = Object.values(database.prepare('SELECT count(*) FROM sqlite_master').get() ?? {});

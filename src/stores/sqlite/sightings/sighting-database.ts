@@ -3,7 +3,7 @@
 
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import { pragma, StoreError, toStoreError } from '../database.ts';
+import { openPrivately, pragma, StoreError, toStoreError } from '../database.ts';
 
 const SCHEMA_VERSION = 1;
 
@@ -70,7 +70,7 @@ const SCHEMA = `
 export function openSightings(file: string): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
-    database = new DatabaseSync(file, { timeout: 5000 });
+    database = openPrivately(file, 5000);
     const version = pragma(database, 'user_version');
     const [tables] = Object.values(database.prepare('SELECT count(*) FROM sqlite_master').get() ?? {});
     if (version !== SCHEMA_VERSION && (version !== 0 || tables !== 0))

@@ -1,7 +1,7 @@
 // Copies the store into one file while its service runs: as it was at one moment, checked before it gets its name.
 
 import { randomUUID } from 'node:crypto';
-import { existsSync, realpathSync } from 'node:fs';
+import { closeSync, existsSync, openSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { backup } from 'node:sqlite';
 import { StoreError, toStoreError } from '../database.ts';
@@ -43,6 +43,7 @@ async function copyPages(store: string, made: string, progress: Progress): Promi
     // Held to the end, so that every page is of this moment however much is written meanwhile.
     database.exec('BEGIN');
     database.prepare('SELECT value FROM facts').all();
+    closeSync(openSync(made, 'ax', 0o600));
     await backup(database, made, {
       rate: PAGES_AT_A_TIME,
       progress: ({ totalPages, remainingPages }) => progress('copying', totalPages - remainingPages, totalPages),

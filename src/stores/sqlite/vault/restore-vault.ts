@@ -1,6 +1,6 @@
 // Puts a backup in the place of the store, which no service may hold. What was there is kept beside it.
 
-import { constants, copyFileSync, existsSync, linkSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, constants, copyFileSync, existsSync, linkSync, renameSync, rmSync } from 'node:fs';
 import { lockStore, StoreError, toStoreError } from '../database.ts';
 import { assertApart } from './back-up-vault.ts';
 import { checkFile, walBytes } from './check-file.ts';
@@ -38,6 +38,7 @@ export function restoreVault({ from, store, force, now, progress }: Restore): Re
     progress('copying', 0, 1);
     removeCopy(made);
     copyFileSync(from, made, constants.COPYFILE_FICLONE);
+    chmodSync(made, 0o600);
     const summary = finishCopy(made, progress);
     const replaced = there ? putAside(store, now) : undefined;
     renameDurably(made, store);

@@ -3,7 +3,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { openReadOnly, pragma, StoreError, toStoreError } from '../database.ts';
+import { openPrivately, openReadOnly, pragma, StoreError, toStoreError } from '../database.ts';
 import { checkFile, walBytes } from './check-file.ts';
 import { setFact, setNewEpoch } from './facts.ts';
 import { checkInPart, checkWhole } from './integrity.ts';
@@ -86,7 +86,7 @@ function create(file: string, migrations: readonly string[]): void {
   const made = `${file}-new`;
   rmSync(made, { force: true });
   rmSync(`${made}-journal`, { force: true });
-  const database = new DatabaseSync(made);
+  const database = openPrivately(made, 0);
   try {
     database.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA synchronous = EXTRA; PRAGMA application_id = ${APPLICATION_ID};`);
     migrate(database, migrations);
