@@ -21,6 +21,8 @@ export interface WatchedScene extends AsyncDisposable {
 }
 
 export interface WatchedSceneSettings {
+  /** For an answer of the service; two seconds otherwise. */
+  readonly timeoutMillis?: number;
   readonly watch?: Watch | undefined;
   /** What the service leaves as dynamic metadata of every request. */
   readonly metadata?: Readonly<Record<string, string>>;
@@ -59,7 +61,11 @@ export async function startWatchedScene(settings: WatchedSceneSettings): Promise
   const scene = stack.use(
     await startScene({
       upstream: settings.upstream ?? new URL(provider.url),
-      gateway: { authorizationService: { unixSocket: `${path}/between.sock` }, cutStreams: true },
+      gateway: {
+        authorizationService: { unixSocket: `${path}/between.sock` },
+        cutStreams: true,
+        ...(settings.timeoutMillis && { timeoutMillis: settings.timeoutMillis }),
+      },
     }),
   );
   return {
