@@ -45,9 +45,10 @@ export async function rotateAgent(options: RotateOptions, tools: OperatorTools):
     const opened = await openOperator(tools);
     const found = await openAgent(options.name, opened, tools);
     assertActive(found);
+    const underWay = await findUnderWay(found, options, tools);
+    if (underWay === undefined) await assertKeyNamed(found, options);
     const agent = await withGrant(found, options.grant);
     grantOf(agent);
-    const underWay = await findUnderWay(found, options, tools);
     if (underWay !== undefined) return underWay;
     const pending = await nextKey(found, options);
     const log = await publishKey(found, pending, opened, options.overlapSeconds, tools);
@@ -129,6 +130,16 @@ async function findUnderWay(
   };
 }
 
+/** Before anything is changed. @throws {OperatorError} */
+async function assertKeyNamed({ agent, files }: OpenAgent, { algorithm, key }: RotateOptions): Promise<void> {
+  // One of a home that was rebuilt has no grant: where its key was kept is not known, and the new one is made here.
+  const keptElsewhere = !agent.holdsKey && agent.grant !== undefined;
+  if (!keptElsewhere || key !== undefined || algorithm !== undefined || (await findKey(files.pendingKey)) !== undefined) return;
+  throw new OperatorError(
+    `the key of ${agent.name} is kept elsewhere: name its new one with --key; to have one made here instead, name its --algorithm`,
+  );
+}
+
 async function nextKey({ agent, files, log }: OpenAgent, { algorithm, key }: RotateOptions): Promise<KeptKey> {
   const pending = await findKey(files.pendingKey);
   if (pending !== undefined) {
@@ -138,12 +149,6 @@ async function nextKey({ agent, files, log }: OpenAgent, { algorithm, key }: Rot
       );
     return pending;
   }
-  // One of a home that was rebuilt has no grant: where its key was kept is not known, and the new one is made here.
-  const keptElsewhere = !agent.holdsKey && agent.grant !== undefined;
-  if (keptElsewhere && key === undefined && algorithm === undefined)
-    throw new OperatorError(
-      `the key of ${agent.name} is kept elsewhere: name its new one with --key; to have one made here instead, name its --algorithm`,
-    );
   // Of a key that is kept elsewhere only the public half is written down.
   const next =
     key === undefined

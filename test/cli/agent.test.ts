@@ -125,7 +125,9 @@ describe('agent register', { timeout: 120_000 }, () => {
     expect([value.keyFile, capabilityOf('elsewhere').untrustedKey.jkt]).toEqual([null, made.jkt]);
     expect(readdirSync(path('elsewhere', '')).toSorted()).toEqual(['agent.json', 'capability', 'did.jsonl']);
     expect(await acme.run(['agent', 'renew', 'elsewhere'])).toMatchObject({ code: 0 });
-    const refused = await acme.run(['agent', 'rotate', 'elsewhere']);
+    const grant = read('elsewhere', 'agent.json');
+    const refused = await acme.run(['agent', 'rotate', 'elsewhere', '--days', '3']);
+    expect(read('elsewhere', 'agent.json')).toBe(grant);
     expect(refused).toMatchObject({ code: 1, stderr: expect.stringMatching(/kept elsewhere: name its new one with --key/) });
     expect([(await show('elsewhere')).version, capabilityOf('elsewhere').untrustedKey.jkt]).toEqual([1, made.jkt]);
     const next = join(world.directory, 'next.jwk');

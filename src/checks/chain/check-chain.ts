@@ -36,7 +36,7 @@ export interface VerifiedLink {
   readonly jti: string;
   /** Of the key that the token is bound to. */
   readonly jkt: string;
-  /** That it is bound for. */
+  /** The one that the token binds this key to. */
   readonly algorithm: Algorithm;
   readonly sid: string | undefined;
   readonly task: string | undefined;

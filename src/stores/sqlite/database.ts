@@ -29,7 +29,12 @@ export class StoreError extends Error {
 
 /** For writing. What SQLite makes by itself everybody on the machine may read; the files beside it take after it. */
 export function openPrivately(file: string, timeout: number): DatabaseSync {
-  closeSync(openSync(file, 'a', 0o600));
+  try {
+    // Never one that is there: to close it would take away every lock that this process holds on it.
+    closeSync(openSync(file, 'ax', 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
   return new DatabaseSync(file, { timeout });
 }
 
@@ -70,16 +75,20 @@ export function pragma(database: DatabaseSync, name: string): SQLOutputValue | u
 /**
  * Holds the store for this process until it ends, however it ends: the operating system drops the lock.
  * Two processes on one embedded store would each keep nonces of their own.
- * @throws {StoreError} when another process holds it.
+ * @throws {StoreError} when another process holds it, or it cannot be made.
  */
 export function lockStore(file: string): DatabaseSync {
-  let lock: DatabaseSync | undefined;
+  let lock: DatabaseSync;
   try {
     lock = openPrivately(`${file}-lock`, 0);
+  } catch (error) {
+    throw toStoreError(error, file);
+  }
+  try {
     lock.exec('PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE;');
     return lock;
   } catch (error) {
-    lock?.close();
+    lock.close();
     throw new StoreError(`store ${file} is in use by another hermesbridge: stop it, or give this one a store of its own`, {
       cause: error,
     });

@@ -1,9 +1,12 @@
 // Records name agents, models and paths: whoever else has an account on the machine reads none of it.
 
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { lockStore } from '../../../src/stores/sqlite/database.ts';
 import { EmbeddedStore } from '../../../src/stores/sqlite/embedded-store.ts';
 import { SqliteEventStore } from '../../../src/stores/sqlite/event-store.ts';
 import { SqliteRestrictionStore } from '../../../src/stores/sqlite/restrictions/restriction-store.ts';
@@ -56,4 +59,19 @@ test('every store is for its owner alone, with the files beside it', async () =>
   } finally {
     for (const store of stores) await store.close();
   }
+});
+
+test('a lock outlives whoever is refused it in the same process', () => {
+  const store = join(directory, 'locked.db');
+  const lock = lockStore(store);
+  expect(() => lockStore(store)).toThrow('in use');
+  const database = fileURLToPath(new URL('../../../src/stores/sqlite/database.ts', import.meta.url));
+  const program = `import { lockStore } from ${JSON.stringify(database)}; lockStore(${JSON.stringify(store)});`;
+  const other = spawnSync(process.execPath, ['--input-type=module', '--eval', program], { encoding: 'utf8' });
+  expect([other.status, other.stderr]).toEqual([1, expect.stringContaining('in use by another hermesbridge')]);
+  lock.close();
+});
+
+test('a lock that cannot be made is not one that somebody holds', () => {
+  expect(() => lockStore(join(directory, 'nowhere', 'store.db'))).toThrow(/ENOENT/);
 });
