@@ -48,6 +48,8 @@ export class RestrictionSet {
   readonly #narrowings = new Map<string, Restriction[]>();
   /** By the id of the narrowing. */
   readonly #lifts = new Map<string, Restriction[]>();
+  /** On their way to where they are kept, by name; only those that take something away. */
+  readonly #expected = new Map<string, readonly Restriction[]>();
   #administrators: readonly string[];
   #lookedAt = new Note<RestrictableChain, LookedAt>('restrictions');
   #version = 0;
@@ -81,6 +83,22 @@ export class RestrictionSet {
     else if (effect === 'narrow') addOnce(this.#narrowings, nameOf(wordsOf(entry), 0), restriction);
     else addOnce(this.#lifts, lifts ?? '', restriction);
     this.#version++;
+  }
+
+  /**
+   * In force while it is being kept, since nothing must run on for as long as a disk takes. A lift gives something back, and waits.
+   * @returns to be called when it is kept, and was added, or could not be
+   */
+  expect(restriction: Restriction): () => void {
+    const { by, target, effect } = restriction;
+    if (effect === 'lift') return () => {};
+    const name = nameOf(wordsOf(entryOf(by, target.kind, target.value)), 0);
+    this.#setExpected(name, [...(this.#expected.get(name) ?? []), restriction]);
+    return () =>
+      this.#setExpected(
+        name,
+        (this.#expected.get(name) ?? []).filter((other) => other !== restriction),
+      );
   }
 
   /** Many revocations at once, {@link REVOCATION_BYTES} each: name, sequence and `before` ({@link ALWAYS} for none), big-endian. */
@@ -117,19 +135,26 @@ export class RestrictionSet {
     const iat = chain.links[0]?.iat ?? 0;
     for (let at = 0; at < names.length; at += ENTRY_WORDS) {
       const sequence = this.#revocations.find(names, at, iat);
-      if (sequence !== 0) return { revoked: this.#describe(chain, at / ENTRY_WORDS, sequence) };
+      if (sequence !== 0) return { revoked: this.#describe(chain, at / ENTRY_WORDS, this.#readRevoked(sequence)) };
+      const expected = this.#expectedAt(names, at).find(
+        ({ effect, before }) => effect === 'revoke' && (before === undefined || iat < before),
+      );
+      if (expected !== undefined) return { revoked: this.#describe(chain, at / ENTRY_WORDS, expected) };
     }
     return undefined;
   }
 
-  #describe(chain: RestrictableChain, index: number, sequence: number): Revocation {
-    const restrictable = [...restrictablesOf(chain, this.#administrators)][index];
-    let restriction: Restriction | undefined;
+  #readRevoked(sequence: number): Restriction | undefined {
     try {
-      restriction = this.#read(sequence);
+      return this.#read(sequence);
     } catch {
       // What was revoked stays revoked, whether or not it can be told why.
+      return undefined;
     }
+  }
+
+  #describe(chain: RestrictableChain, index: number, restriction: Restriction | undefined): Revocation {
+    const restrictable = [...restrictablesOf(chain, this.#administrators)][index];
     return {
       id: restriction?.id,
       kind: restrictable?.kind ?? 'token',
@@ -139,16 +164,26 @@ export class RestrictionSet {
   }
 
   #findNarrowings(chain: RestrictableChain, names: Uint32Array): Finding {
-    if (this.#narrowings.size === 0) return UNRESTRICTED;
+    if (this.#narrowings.size === 0 && this.#expected.size === 0) return UNRESTRICTED;
     const iat = chain.links[0]?.iat ?? 0;
     const found = new Map<Restriction, Narrowing>();
     for (let at = 0; at < names.length; at += ENTRY_WORDS) {
-      for (const narrowing of this.#narrowings.get(nameOf(names, at)) ?? []) {
+      for (const narrowing of [...(this.#narrowings.get(nameOf(names, at)) ?? []), ...this.#expectedAt(names, at)]) {
         const { id, details, before = Number.POSITIVE_INFINITY } = narrowing;
         if (details !== undefined && iat < before && !this.#isLifted(narrowing, chain)) found.set(narrowing, { id, details });
       }
     }
     return found.size === 0 ? UNRESTRICTED : { narrowed: [...found.values()] };
+  }
+
+  #expectedAt(names: Uint32Array, at: number): readonly Restriction[] {
+    return this.#expected.size === 0 ? [] : (this.#expected.get(nameOf(names, at)) ?? []);
+  }
+
+  #setExpected(name: string, restrictions: readonly Restriction[]): void {
+    if (restrictions.length === 0) this.#expected.delete(name);
+    else this.#expected.set(name, restrictions);
+    this.#version++;
   }
 
   /** By someone who stands at least as high over the chain as whoever narrowed it; a lift comes after, so its time does not matter. */

@@ -83,6 +83,11 @@ function setOf(restrictions: readonly Restriction[]): RestrictionSet {
   return set;
 }
 
+function idsOf(set: RestrictionSet, chain: RestrictableChain): 'revoked' | string[] {
+  const finding = set.find(chain);
+  return 'revoked' in finding ? 'revoked' : finding.narrowed.map(({ id }) => id).sort();
+}
+
 /** 0 for an administrator, 1 for the operator, then issuers from the root down; `undefined` for a stranger. */
 function standing(by: string, chain: RestrictableChain): number | undefined {
   if (by === ADMINISTRATOR) return 0;
@@ -174,12 +179,30 @@ describe('for random chains and restrictions', () => {
         const at = turn % numbered.length;
         for (const [restriction, sequence] of [...numbered.slice(at), ...numbered.slice(0, at), ...numbered])
           other.add(restriction, sequence);
-        const ids = (set: RestrictionSet) => {
-          const finding = set.find(chain);
-          return 'revoked' in finding ? 'revoked' : finding.narrowed.map(({ id }) => id).sort();
-        };
-        expect(ids(other)).toEqual(ids(setOf(restrictions)));
+        expect(idsOf(other, chain)).toEqual(idsOf(setOf(restrictions), chain));
       }),
+      many,
+    );
+  });
+
+  test('what is expected counts as what was added, but for a lift, and not at all once it is forgotten', () => {
+    fc.assert(
+      fc.property(
+        chains,
+        fc.array(said, { maxLength: 6 }),
+        fc.array(said, { minLength: 1, maxLength: 3 }),
+        (chain, all, more) => {
+          const restrictions = restrictionsOf([...all, ...more]);
+          const set = setOf(restrictions.slice(0, all.length));
+          const before = idsOf(set, chain);
+          const news = restrictions.slice(all.length);
+          const forgets = news.map((restriction) => set.expect(restriction));
+          const without = restrictions.filter((one, at) => at < all.length || one.effect !== 'lift');
+          expect(idsOf(set, chain)).toEqual(idsOf(setOf(without), chain));
+          for (const forget of forgets) forget();
+          expect(idsOf(set, chain)).toEqual(before);
+        },
+      ),
       many,
     );
   });

@@ -25,14 +25,19 @@ interface Waiting {
   readonly batch: RestrictionBatch;
   /** It is in force already, under the numbers that it must get now. */
   readonly ahead: readonly Appended[] | undefined;
+  /** Called when it is kept, or was refused: it is expected until then. */
+  readonly forget: () => void;
   readonly resolve: (appended: readonly Appended[]) => void;
   readonly reject: (error: Error) => void;
 }
 
 const LOOK_MILLIS = 100;
 const MOST_AT_ONCE = 500;
+/** Of one batch: whoever catches up with a feed is not fresh, and denies meanwhile. */
+const MOST_EXPECTED = 64;
 /** Segments under one sync. */
 const MOST_SEGMENTS = 16;
+const NOTHING = () => {};
 
 export class SqliteRestrictionStore implements RestrictionStore {
   readonly epoch: string;
@@ -92,7 +97,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
       const batch = { rows: restrictions.map(rowOf), position };
       // What was imported before is still being written, and news must not wait for it: what comes from a feed can be had again.
       if (this.#ahead !== undefined) resolve(this.#appendAhead(restrictions, batch));
-      else this.#enqueue({ batch, ahead: undefined, resolve, reject });
+      else this.#enqueue({ batch, ahead: undefined, forget: this.#expect(restrictions), resolve, reject });
     });
   }
 
@@ -104,7 +109,9 @@ export class SqliteRestrictionStore implements RestrictionStore {
     const batch = { rows: { segment, from, sameNumbers }, position };
     if (!sameNumbers) {
       if (this.#ahead !== undefined) throw new StoreError('the copy is still being written');
-      await new Promise<unknown>((resolve, reject) => this.#enqueue({ batch, ahead: undefined, resolve, reject }));
+      await new Promise<unknown>((resolve, reject) =>
+        this.#enqueue({ batch, ahead: undefined, forget: NOTHING, resolve, reject }),
+      );
       return;
     }
     try {
@@ -115,7 +122,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
     this.#told = segment.end.sequence;
     this.#ahead = segment.end;
     this.#listeners.tellOfMany();
-    this.#enqueue({ batch, ahead: [], resolve: () => {}, reject: () => {} });
+    this.#enqueue({ batch, ahead: [], forget: NOTHING, resolve: NOTHING, reject: NOTHING });
   }
 
   lastSequence(): number {
@@ -193,7 +200,10 @@ export class SqliteRestrictionStore implements RestrictionStore {
       const error = message.lie
         ? new RefusedFeed(message.refused)
         : new StoreError(`the restriction was not written: ${message.refused}`);
-      for (const { reject } of settled) reject(error);
+      for (const { forget, reject } of settled) {
+        forget();
+        reject(error);
+      }
       if (settled.some(({ ahead }) => ahead !== undefined)) this.#fail(error);
     }
     this.#write();
@@ -203,13 +213,24 @@ export class SqliteRestrictionStore implements RestrictionStore {
   async #settle(settled: readonly Waiting[], written: readonly (readonly Appended[])[]): Promise<void> {
     if (settled.some(({ batch, ahead }) => 'segment' in batch.rows && ahead === undefined)) await this.#tellInSlices();
     else this.#tell();
-    for (const [index, { ahead, resolve }] of settled.entries()) {
+    for (const [index, { ahead, forget, resolve }] of settled.entries()) {
       const appended = written[index] ?? [];
+      forget();
       if (ahead !== undefined && !isDeepStrictEqual(ahead, appended))
         this.#fail(new StoreError('what is in force was kept under other numbers'));
       resolve(appended);
     }
     if (this.#gathering.length + this.#written.length === 0) this.#ahead = undefined;
+  }
+
+  /** In force at once, but for one that will be refused, since its id is another's. */
+  #expect(restrictions: readonly Restriction[]): () => void {
+    if (this.#sets.size === 0 || restrictions.length > MOST_EXPECTED) return NOTHING;
+    const news = restrictions.filter(({ id }) => this.findById(id) === undefined);
+    const forgets = news.flatMap((restriction) => [...this.#sets].map((set) => set.expect(restriction)));
+    return () => {
+      for (const forget of forgets) forget();
+    };
   }
 
   #enqueue(waiting: Waiting): void {
@@ -232,7 +253,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
       this.#told = sequence;
       return { outcome: 'added', sequence };
     });
-    this.#enqueue({ batch, ahead, resolve: () => {}, reject: () => {} });
+    this.#enqueue({ batch, ahead, forget: NOTHING, resolve: NOTHING, reject: NOTHING });
     return ahead;
   }
 

@@ -109,6 +109,34 @@ test('what is kept is in force after a restart, each effect of it, and what come
   expect(set.find(chain)).toMatchObject({ revoked: { kind: 'token', role: 'operator', at: 1_767_225_600 } });
 });
 
+test('one is in force while it is being kept, but for one whose id is another’s', async () => {
+  const store = await openStore();
+  const set = setFrom(store);
+  const first = store.append([restrictionOf(1)]);
+  expect(set.find(chainWith('jti-1'))).toMatchObject({ revoked: { id: idOf(1) } });
+  await first;
+  expect(set.find(chainWith('jti-1'))).toMatchObject({ revoked: { id: idOf(1) } });
+  const taken = store.append([restrictionOf(1, { target: { kind: 'token', value: 'jti-2' } })]);
+  expect(isRevoked(set, 'jti-2')).toBe(false);
+  expect(await taken).toMatchObject([{ outcome: 'taken' }]);
+});
+
+test('one that could not be kept is in force no more: its author is told so', async () => {
+  const store = await openStore();
+  const set = setFrom(store);
+  const chain = chainWith('jti-1');
+  const other = new DatabaseSync(file);
+  other.exec('BEGIN IMMEDIATE');
+  const appended = store.append([restrictionOf(1)]);
+  expect('revoked' in set.find(chain)).toBe(true);
+  await expect(appended).rejects.toThrow(StoreError);
+  expect('revoked' in set.find(chain)).toBe(false);
+  other.exec('ROLLBACK');
+  other.close();
+  await store.append([restrictionOf(1)]);
+  expect('revoked' in set.find(chain)).toBe(true);
+});
+
 test('the place in a feed is kept with what was read up to it', async () => {
   const store = await openStore();
   expect(store.position()).toBeUndefined();
