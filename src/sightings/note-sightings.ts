@@ -23,9 +23,9 @@ export function makeSightingNotes({ sink, clock, onError }: SightingNotesSetting
     const now = clock();
     const before = notedAt.get(chain);
     if (before !== undefined && Math.abs(now - before) < AGAIN_MILLIS) return;
-    notedAt.set(chain, now);
     try {
       sink.note(seenLinksOf(chain, tokens), Math.floor(now / 1000));
+      notedAt.set(chain, now);
     } catch (error) {
       onError(error);
     }

@@ -78,6 +78,15 @@ describe('a sighting', () => {
     expect((await gate.check(toWire(attempt(agent, root())))).allowed).toBe(true);
     expect(errors).toHaveLength(1);
   });
+
+  test('that could not be noted is tried again with the next request', async () => {
+    const token = root();
+    fail = true;
+    await gate.check(toWire(attempt(agent, token)));
+    fail = false;
+    await gate.check(toWire(attempt(agent, token)));
+    expect(noted).toHaveLength(1);
+  });
 });
 
 describe('no sighting is made', () => {

@@ -91,8 +91,9 @@ interface Kept {
 export function makeChainCheck(settings: ChainCheckSettings): ChainCheck {
   const kept = new Map<string, Kept>();
   return async (wellFormed, claimed, now) => {
-    // By the tokens and not by the field: blanks between them would make another entry of the same chain.
-    const name = wellFormed.untrustedTokens.join(' ');
+    // By the tokens and not by the field: blanks between them would make another entry of the same chain. A String may hold a blank,
+    // but no line end, so that no other list has this name.
+    const name = wellFormed.untrustedTokens.join('\n');
     const before = kept.get(name);
     if (before !== undefined && claimed.keyid !== before.chain.key.jkt) return wrongKey();
     if (before !== undefined && (await holdsStill(before, settings.resolver, now))) {

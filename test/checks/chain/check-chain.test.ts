@@ -75,6 +75,13 @@ describe('a chain that held', () => {
     expect(proofOf(await gate.judge([root]))).not.toBe(first);
   });
 
+  test('is not found by its tokens in one String', async () => {
+    const gate = makeGate();
+    proofOf(await gate.judge([root, session]));
+    const asOne = { ...session, compact: `${root.compact} ${session.compact}` };
+    expect(await gate.judge([asOne])).toMatchObject({ denied: true, reason: 'chain-invalid' });
+  });
+
   test('expires with the first of its tokens, and the denial names it', async () => {
     const gate = makeGate();
     proofOf(await gate.judge([root, session, delegated], NOW + 49));
