@@ -49,11 +49,15 @@ export class AgentChains {
   async forRequest(task: string | undefined): Promise<HeldChain> {
     const session = await this.session();
     const given = session.leaf.untrustedClaims.task;
-    if (task === undefined || task === given) return session;
-    const scope = given === undefined && roomBelow(session) > 0 ? await this.#scope(task, session).current() : undefined;
+    const named = task ?? given;
+    if (named === undefined) return session;
+    // The chain says already that it is for this task, but not that the task may do less here.
+    if (named === given && !Object.hasOwn(this.#settings.tasks, named)) return session;
+    const isOpen = given === undefined || named === given;
+    const scope = isOpen && roomBelow(session) > 0 ? await this.#scope(named, session).current() : undefined;
     if (scope !== undefined) return scope;
-    if (!this.#settings.task.required) return session;
-    throw new TaskRefused(whyNone(session));
+    if (!this.#settings.task.required && named !== given) return session;
+    throw new TaskRefused(whyNone(session, named));
   }
 
   /** The session, or the capability itself where there can be none: what is signed under where no task is named. */
@@ -61,9 +65,14 @@ export class AgentChains {
     return (await this.#session?.current()) ?? this.bound;
   }
 
-  /** What a delegation goes below: the session where that leaves room for it. @returns `undefined` where nothing does */
+  /**
+   * What a delegation goes below, and when it ends at the latest: the session where that leaves room for it, else the capability, and
+   * with the session all the same. @returns `undefined` where nothing leaves room
+   */
   async delegable(): Promise<HeldChain | undefined> {
-    return [await this.session(), this.bound].find((held) => roomBelow(held) > 0);
+    const session = await this.session();
+    const held = [session, this.bound].find((one) => roomBelow(one) > 0);
+    return held && held.expiresAt > session.expiresAt ? { ...held, expiresAt: session.expiresAt } : held;
   }
 
   #makeSession(): RenewedLink {
@@ -108,8 +117,11 @@ const NO_ROOM: readonly string[] = [
   'the capability allows one link below it: requests are signed in a session, and tasks cannot be opened',
 ];
 
-function whyNone(session: HeldChain): string {
-  if (session.leaf.untrustedClaims.task !== undefined) return 'This agent works for one task, and the request names another.';
-  if (roomBelow(session) > 0) return 'The scope of the task that the request names could not be opened: see the sidecar’s log.';
+function whyNone(session: HeldChain, named: string): string {
+  const given = session.leaf.untrustedClaims.task;
+  if (given !== undefined && given !== named) return 'This agent works for one task, and the request names another.';
+  if (roomBelow(session) > 0) return 'The scope of the task could not be opened: see the sidecar’s log.';
+  if (given !== undefined)
+    return 'sign.tasks says what this task may do, and the capability leaves no room for a link that holds requests to it: issue one with a greater --max-depth, or take the task out of sign.tasks.';
   return 'The request names a task, and the capability leaves no room for its scope: issue one with a greater --max-depth, or set sign.task.required to false.';
 }

@@ -43,7 +43,7 @@ export interface Delegation {
 }
 
 export interface DelegationSettings {
-  /** The chain that the link goes below; `undefined` where no chain leaves room for one. */
+  /** The chain that the link goes below, with when it ends at the latest; `undefined` where no chain leaves room for one. */
   readonly above: HeldChain | undefined;
   readonly tasks: Readonly<Record<string, AuthorizationDetails>>;
   readonly taskLifetimeSeconds: number;
@@ -131,10 +131,11 @@ function assertNarrower(
 ) {
   const broader = findBroader(details, most);
   if (broader !== undefined) throw broaderBy(broader, 'this agent may do');
-  const ofTask = task !== undefined && Object.hasOwn(tasks, task) ? tasks[task] : undefined;
+  const given = above?.leaf.untrustedClaims;
+  const named = task ?? given?.task;
+  const ofTask = named !== undefined && Object.hasOwn(tasks, named) ? tasks[named] : undefined;
   const beyond = ofTask && findBroader(details, ofTask);
   if (beyond !== undefined) throw broaderBy(beyond, 'the task may do');
-  const given = above?.leaf.untrustedClaims;
   if (audience !== undefined && !listed(audience).every((name) => listed(given?.aud ?? []).includes(name)))
     throw new DelegationRefused('broader', 'It names a gateway that the capability is not for.', 'audience');
   if (given?.task !== undefined && task !== undefined && task !== given.task)
@@ -150,7 +151,8 @@ function broaderBy(member: string, than: string): DelegationRefused {
 }
 
 function lifetimeOf({ lifetimeSeconds, task }: DelegationRequest, settings: DelegationSettings, above: HeldChain): number {
+  const left = Math.floor((above.expiresAt - settings.now) / 1000);
   // A link that opens a task lives no longer than a task.
   const opensTask = task !== undefined && above.leaf.untrustedClaims.task === undefined;
-  return Math.min(lifetimeSeconds ?? Number.MAX_SAFE_INTEGER, opensTask ? settings.taskLifetimeSeconds : 366 * 86_400);
+  return Math.max(1, Math.min(lifetimeSeconds ?? left, left, opensTask ? settings.taskLifetimeSeconds : left));
 }

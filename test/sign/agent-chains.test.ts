@@ -24,8 +24,8 @@ function failing(bound: HeldChain): { bound: HeldChain; broken: { is: boolean } 
 }
 
 /** A chain in the hands of another agent: delegated below a session of the first. */
-async function delegated(claims: { task?: string; maxDepth?: number } = {}): Promise<HeldChain> {
-  const session = await sidecarOf(await rootOf()).chains.session();
+async function delegated(claims: { task?: string; maxDepth?: number } = {}, maxDepth = 3): Promise<HeldChain> {
+  const session = await sidecarOf(await rootOf({ maxDepth })).chains.session();
   const key = keyOf('delegate');
   const link = await mintLink({
     parent: session.leaf.compact,
@@ -197,6 +197,27 @@ describe('a task scope', () => {
   });
 });
 
+describe('what sign.tasks says of the task that a delegation is for', () => {
+  const tasks = { theirs: { ...DETAILS, max: { output_tokens: 50 } } };
+
+  test('holds for every request, whether or not it names the task', async () => {
+    const { chains } = sidecarOf(await delegated({ task: 'theirs' }, 4), { tasks });
+    for (const named of ['theirs', undefined]) {
+      const { task, authorization_details } = claimsOf(await chains.forRequest(named));
+      expect([task, authorization_details]).toEqual(['theirs', [tasks.theirs]]);
+    }
+    await expect(chains.forRequest('mine')).rejects.toThrow('works for one task');
+  });
+
+  test('refuses requests where there is no room to say so', async () => {
+    const { chains } = sidecarOf(await delegated({ task: 'theirs' }), {
+      tasks,
+      task: { header: 'x', lifetimeMinutes: 15, required: false },
+    });
+    await expect(chains.forRequest(undefined)).rejects.toThrow(/sign\.tasks/);
+  });
+});
+
 describe('where the capability leaves room for', () => {
   const optional = { header: 'x-agent-task', lifetimeMinutes: 15, required: false };
 
@@ -218,7 +239,8 @@ describe('where the capability leaves room for', () => {
     await expect(chains.forRequest('t')).rejects.toThrow(TaskRefused);
     expect(said.filter(({ msg }) => msg.includes('tasks cannot be opened'))).toHaveLength(1);
     expect(claimsOf(await sidecarOf(bound, { task: optional }).chains.forRequest('t'))).not.toHaveProperty('task');
-    expect(await chains.delegable()).toBe(bound);
+    // And end with it.
+    expect(await chains.delegable()).toEqual({ ...bound, expiresAt: session.expiresAt });
   });
 
   test('five links, no chain is longer than six tokens', async () => {

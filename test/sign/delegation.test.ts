@@ -118,6 +118,35 @@ describe('a delegation', () => {
     expect(exp - iat).toBe(900);
   });
 
+  test('beside a session that leaves no room for it ends with the session all the same', async () => {
+    const before = chains;
+    chains = sidecarOf(await rootOf({ maxDepth: 1, lifetimeSeconds: 90 * 86_400 })).chains;
+    try {
+      const session = await chains.session();
+      for (const changes of [{}, { lifetimeSeconds: 30 * 86_400 }]) {
+        const held = received(await ask(changes));
+        expect([held.chain.length, held.expiresAt]).toEqual([2, session.expiresAt]);
+      }
+    } finally {
+      chains = before;
+    }
+  });
+
+  test('is held to the task that its own chain is for', async () => {
+    const before = chains;
+    chains = sidecarOf(received(await ask({ task: 'small', details: TASKS.small }))).chains;
+    try {
+      const third = keyOf('third').publicKey;
+      const to = { to: didKeyOf(third), key: { ...third.jwk, alg: 'Ed25519' } };
+      const wide = { ...TASKS.small, max: { output_tokens: 51 } };
+      // The chain itself says 50, whatever the sidecar’s configuration does.
+      expect((await ask({ ...to, details: wide })).status).toBe(403);
+      expect((await ask({ ...to, details: TASKS.small })).status).toBe(201);
+    } finally {
+      chains = before;
+    }
+  });
+
   test('to a DID that must be resolved is the gateway’s to judge', async () => {
     expect((await ask({ to: 'did:webvh:QmSCID:agents.example:reader' })).status).toBe(201);
   });
