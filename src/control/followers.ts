@@ -15,7 +15,7 @@ export interface Acknowledged {
   readonly missing: readonly string[];
 }
 
-const LEAST_LIVE_SECONDS = 5;
+export const LEAST_LIVE_SECONDS = 5;
 /** Beyond that nothing is acknowledged until some have gone: better a wait without an end than one that ends too early. */
 const MOST = 1000;
 

@@ -6,7 +6,7 @@ import type { KeptRestriction, RestrictionStore } from '../restrictions/restrict
 import { reopenRestriction } from '../restrictions/verify-restriction.ts';
 import { type AcceptRestrictionSettings, acceptRestriction, read } from './accept-restriction.ts';
 import { ChangeWaiters } from './change-waiters.ts';
-import type { Followers } from './followers.ts';
+import { type Followers, LEAST_LIVE_SECONDS } from './followers.ts';
 import { defineOperation, type Operation } from './operation.ts';
 import { Problem } from './problem.ts';
 import {
@@ -106,8 +106,10 @@ export function restrictionApi(settings: RestrictionApiSettings): RestrictionApi
       problems: ['bad-parameter', 'unavailable'],
       answer: async ({ query: { after, epoch, wait, follower, applied, bound }, gone }) => {
         const goesOn = epoch === store.epoch;
-        if (follower !== undefined && applied !== undefined && goesOn) {
-          followers.report(follower, applied, bound ?? 0);
+        if (follower !== undefined && goesOn) {
+          // Before it can rely on an answer: after a restart it may still do so while it cannot be heard.
+          await keepBound(store, Math.max(LEAST_LIVE_SECONDS, bound ?? 0));
+          if (applied !== undefined) followers.report(follower, applied, bound ?? 0);
         }
         const asked = performance.now();
         if (goesOn && after === read(() => store.lastSequence()) && wait > 0) await news.wait(wait * 1000, gone);
@@ -182,6 +184,14 @@ function viewOf({ sequence, compact }: KeptRestriction) {
     reason,
     restriction: compact,
   };
+}
+
+async function keepBound(store: RestrictionStore, seconds: number): Promise<void> {
+  try {
+    await store.keepBound(seconds);
+  } catch (cause) {
+    throw new Problem('unavailable', 'The store does not take anything now.', { cause });
+  }
 }
 
 /** @param after `undefined` for one who has to begin anew */

@@ -48,6 +48,10 @@ export interface RestrictionStore {
   headAt(sequence: number): string | undefined;
   /** The position that was last kept with an append. */
   position(): FeedPosition | undefined;
+  /** The longest time in seconds for which a follower ever relied on an answer of this store's; 0 where there was none. */
+  readonly longestBound: number;
+  /** Durable when it resolves, so that who serves this store after a restart knows what may be relied on. */
+  keepBound(seconds: number): Promise<void>;
   /** Puts everything in force that is kept, and from then on what comes. @returns to be called to end it */
   keepInForce(set: RestrictionSet): () => void;
   /**

@@ -39,6 +39,8 @@ export async function startControl(configuration: ControlConfiguration, { log, c
     const restrictions = await SqliteRestrictionStore.open(file);
     opened.push(() => restrictions.close());
     const followers = new Followers(() => performance.now());
+    // Gateways may rely on what this vault said before it was started anew, whether or not they reach it by now.
+    followers.expectOthers(restrictions.longestBound);
     let current = configuration;
     let sighted: Sighted | undefined;
     const operators = () => current.operators;

@@ -169,6 +169,22 @@ test('H7 a vault that was put back from a backup is refused until it says so, an
   expect(alarmed('has lost restrictions')).toBe(true);
 });
 
+test('a vault that was started anew says that a restriction is in force when it is, and not because it knows of nobody', async () => {
+  await allFresh();
+  for (let round = 0; round < 3; round++) {
+    await vault?.stop();
+    // Until the gateways pause between two attempts.
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    vault = await start();
+    const jti = `restart-${round}`;
+    const { value } = await post(revocation(jti));
+    const { value: told } = await ask<{ acknowledged: boolean }>(`/v1/restrictions/${value.sequence}/acknowledged?wait=10`);
+    expect(told.acknowledged).toBe(true);
+    expect(gateways.map(({ isRevoked }) => isRevoked(jti))).toEqual(gateways.map(() => true));
+    await allFresh();
+  }
+}, 60_000);
+
 test('a gateway that starts anew has everything in force before it is fresh, from its own copy or the feed', async () => {
   const [one] = gateways.splice(0, 1);
   await one?.stop();

@@ -15,6 +15,8 @@ export interface SegmentToImport {
 export interface RestrictionBatch {
   readonly rows: readonly SegmentRow[] | SegmentToImport;
   readonly position: FeedPosition | undefined;
+  /** Seconds, see `RestrictionStore.longestBound`. */
+  readonly bound?: number;
 }
 
 export type ToRestrictionWriter = { readonly batches: readonly RestrictionBatch[] } | { readonly close: true };

@@ -43,7 +43,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
   readonly epoch: string;
   readonly #worker: Worker;
   readonly #database: DatabaseSync;
-  readonly #select: Readonly<Record<'read' | 'byId' | 'after' | 'last' | 'head' | 'position' | 'version', StatementSync>>;
+  readonly #select: Readonly<Record<'read' | 'byId' | 'after' | 'last' | 'head' | 'fact' | 'version', StatementSync>>;
   readonly #listeners = new Listeners();
   readonly #sets = new Set<RestrictionSet>();
   readonly #look: NodeJS.Timeout;
@@ -54,6 +54,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
   #ahead: FeedPlace | undefined;
   #slicing = false;
   #version: unknown;
+  #longestBound: number;
   #failure: Error | undefined;
 
   private constructor(worker: Worker, file: string) {
@@ -66,10 +67,11 @@ export class SqliteRestrictionStore implements RestrictionStore {
       after: database.prepare('SELECT sequence, jws FROM restrictions WHERE sequence > ? ORDER BY sequence LIMIT ?'),
       last: database.prepare('SELECT coalesce(max(sequence), 0) AS last FROM restrictions'),
       head: database.prepare('SELECT head FROM restrictions WHERE sequence = ?'),
-      position: database.prepare("SELECT value FROM facts WHERE name = 'position'"),
+      fact: database.prepare('SELECT value FROM facts WHERE name = ?'),
       version: database.prepare('PRAGMA data_version'),
     };
-    this.epoch = String(database.prepare("SELECT value FROM facts WHERE name = 'epoch'").get()?.value);
+    this.epoch = String(this.#select.fact.get('epoch')?.value);
+    this.#longestBound = Number(this.#select.fact.get('longest_bound')?.value ?? 0);
     this.#told = this.lastSequence();
     worker.on('message', (message: FromRestrictionWriter) => this.#hear(message));
     worker.on('error', (error) => this.#fail(error));
@@ -150,8 +152,21 @@ export class SqliteRestrictionStore implements RestrictionStore {
   }
 
   position(): FeedPosition | undefined {
-    const row = this.#select.position.get();
+    const row = this.#select.fact.get('position');
     return row && (JSON.parse(String(row.value)) as FeedPosition);
+  }
+
+  get longestBound(): number {
+    return this.#longestBound;
+  }
+
+  async keepBound(seconds: number): Promise<void> {
+    if (seconds <= this.#longestBound) return;
+    if (this.#failure !== undefined) throw this.#failure;
+    const batch = { rows: [], position: undefined, bound: seconds };
+    const ahead = undefined;
+    await new Promise<unknown>((resolve, reject) => this.#enqueue({ batch, ahead, forget: NOTHING, resolve, reject }));
+    this.#longestBound = Math.max(this.#longestBound, seconds);
   }
 
   keepInForce(set: RestrictionSet): () => void {

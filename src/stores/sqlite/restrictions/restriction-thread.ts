@@ -69,7 +69,11 @@ function makeWriter(database: DatabaseSync): (batch: RestrictionBatch) => Append
   const keepPosition = database.prepare(
     "INSERT INTO facts VALUES ('position', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
   );
-  return ({ rows, position }) => {
+  const keepBound = database.prepare(
+    `INSERT INTO facts VALUES ('longest_bound', ?)
+      ON CONFLICT (name) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))`,
+  );
+  return ({ rows, position, bound }) => {
     // Read anew: a command may have written to the file since.
     let head = String(last.get()?.head ?? '');
     const append = ({ id, compact, revokes }: SegmentRow, known?: string): Appended => {
@@ -100,6 +104,7 @@ function makeWriter(database: DatabaseSync): (batch: RestrictionBatch) => Append
     };
     const appended = 'segment' in rows ? importSegment(rows) : rows.map((row) => append(row));
     if (position !== undefined) keepPosition.run(JSON.stringify(position));
+    if (bound !== undefined) keepBound.run(String(bound));
     return appended;
   };
 }
