@@ -4,7 +4,13 @@ import { Argument, type Command, InvalidArgumentError, Option } from 'commander'
 import { readPrivateKey } from '../crypto/private-key.ts';
 import { findAgentFile, type HomeFiles, homeFiles } from '../operator/home.ts';
 import { homeAuthor } from '../operator/restriction-author.ts';
-import { RestrictionError, type RestrictionTarget, TARGET_KINDS, type TargetKind } from '../restrictions/restriction.ts';
+import {
+  RestrictionError,
+  type RestrictionTarget,
+  TARGET_KINDS,
+  type TargetKind,
+  THUMBPRINT_URN,
+} from '../restrictions/restriction.ts';
 import { type RestrictionAuthor, type RestrictionEffect, signRestriction } from '../restrictions/sign-restriction.ts';
 import { reopenRestriction } from '../restrictions/verify-restriction.ts';
 import { readSecret } from '../serve/secret.ts';
@@ -107,15 +113,23 @@ export async function restrict(
       effect.effect === 'lift' ? await liftedTarget(effect.lifts, place) : await targetOf(kindOfTarget ?? 'token', id, options);
     const { before, reason } = options;
     const at = Math.floor(Date.now() / 1000);
-    const added = await place.add(sign({ ...effect, target, before, at, reason }, author), chain);
+    const compact = sign({ ...effect, target, before, at, reason }, author);
+    const added = await place.add(compact, chain);
     const waited = options.wait && place.acknowledged ? await waitFor(added.sequence, place.acknowledged) : undefined;
     const verb = { revoke: 'revoked', narrow: 'narrowed', lift: 'lifted the narrowing of' }[effect.effect];
     const text = [`${verb} ${target.kind} ${target.value}`, `restriction ${added.id}, number ${added.sequence} of ${place.name}`];
+    // A vault refuses those who have no say; a store keeps what it is told.
+    if (place.acknowledged === undefined) text.push(`counts ${whereItCounts(reopenRestriction(compact).by)}`);
     print(options, { ...added, ...waited }, [...text, ...(waited ? [waited.text] : [])].join('\n'));
     if (waited?.acknowledged === false) process.exitCode = EXIT.no;
   } finally {
     await place.close();
   }
+}
+
+function whereItCounts(by: string): string {
+  if (by.startsWith(THUMBPRINT_URN)) return 'for what stands below this key in a chain';
+  return `for chains of the operator ${by}, and for all where the gateway lists that DID as an administrator`;
 }
 
 function sign(...statement: Parameters<typeof signRestriction>): string {

@@ -2,27 +2,23 @@
 // nobody else, so that strangers cannot fill the log; over which chains, each gateway decides where it sees one (profile section 6).
 
 import { JsonError, parseStrictJson } from '../crypto/strict-json.ts';
-import type { RestrictableChain } from '../restrictions/restrictable-chain.ts';
-import { parseRestriction, RestrictionError, THUMBPRINT_URN, type UntrustedRestriction } from '../restrictions/restriction.ts';
+import { parseRestriction, RestrictionError, type UntrustedRestriction } from '../restrictions/restriction.ts';
 import type { Appended, RestrictionStore } from '../restrictions/restriction-store.ts';
 import { type Restriction, reopenRestriction, type SignerKeys, verifyRestriction } from '../restrictions/verify-restriction.ts';
 import { UnavailableDid } from '../vault/did-document.ts';
 import { fieldErrors } from './accept-write.ts';
+import { type AuthorSettings, assertMayLift, type Entitled, entitle, invalid } from './entitled-author.ts';
+import type { IssuerRate } from './issuer-rate.ts';
 import type { Reply } from './operation.ts';
 import { Problem } from './problem.ts';
 import { postedRestriction } from './restriction-schemas.ts';
 
-export interface AcceptRestrictionSettings {
+export interface AcceptRestrictionSettings extends AuthorSettings {
   readonly store: RestrictionStore;
   readonly keys: SignerKeys;
   /** As those find them who read the restriction when its author's key has been rotated out: by the history of the DID alone. */
   readonly formerKeys: SignerKeys;
-  /** DIDs of the operators who may restrict what is theirs. */
-  readonly operators: () => readonly string[];
-  /** DIDs of those who may restrict anything. */
-  readonly administrators: () => readonly string[];
-  /** The chain, verified under one of these operators; `undefined` when it does not verify. Rejects with `UnavailableDid`. */
-  readonly verifyChain: (tokens: readonly string[]) => Promise<RestrictableChain | undefined>;
+  readonly rate: IssuerRate;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
 }
@@ -37,8 +33,9 @@ export async function acceptRestriction(body: Uint8Array, settings: AcceptRestri
   const { at } = untrusted.untrustedClaims;
   let restriction: Restriction | undefined;
   let holdsForGood: boolean;
+  let entitled: Entitled;
   try {
-    await assertEntitled(untrusted, chain, settings);
+    entitled = await entitle(untrusted, chain, settings);
     restriction = await verifyRestriction(untrusted, settings.keys, settings.clock());
     holdsForGood = (await verifyRestriction(untrusted, settings.formerKeys, at * 1000)) !== undefined;
   } catch (error) {
@@ -50,6 +47,7 @@ export async function acceptRestriction(body: Uint8Array, settings: AcceptRestri
   // Kept, it would make the feed one that no new gateway could believe.
   if (!holdsForGood)
     throw invalid('restriction.at', 'is not in the time of the key that signed it: set the clock and sign it again');
+  if (entitled.rootAgent !== undefined) settings.rate.take(entitled.rootAgent, restriction.effect === 'revoke');
   const { outcome, sequence } = await keep(restriction, settings.store);
   // The id is chosen by the author, so that a repetition is one.
   if (outcome === 'taken') throw new Problem('idempotency-key-reused', 'Another restriction has this id: choose a new one.');
@@ -91,26 +89,7 @@ function assertSensible({ untrustedClaims: claims }: UntrustedRestriction, setti
   const lifted = kept && reopenRestriction(kept.compact);
   if (lifted?.effect !== 'narrow' || lifted.target.kind !== target.kind || lifted.target.value !== target.value)
     throw invalid('restriction.lifts', 'must be the id of a narrowing of the same target; a revocation is for good');
-}
-
-async function assertEntitled(
-  { untrustedClaims: { by } }: UntrustedRestriction,
-  tokens: readonly string[] | undefined,
-  { operators, administrators, verifyChain }: AcceptRestrictionSettings,
-): Promise<void> {
-  if (!by.startsWith(THUMBPRINT_URN)) {
-    if (operators().includes(by) || administrators().includes(by)) return;
-    throw new Problem('operator-not-allowed', 'The author is neither an operator nor an administrator of this vault.');
-  }
-  if (tokens === undefined)
-    throw new Problem('operator-not-allowed', 'An issuer’s key comes with a chain in which a link binds it.');
-  const chain = await verifyChain(tokens);
-  const bound = chain?.links.some(({ jkt }) => `${THUMBPRINT_URN}${jkt}` === by);
-  if (chain !== undefined && bound && operators().includes(chain.operator.did)) return;
-  throw new Problem(
-    'operator-not-allowed',
-    'The chain does not verify under an operator of this vault, or does not bind the key.',
-  );
+  assertMayLift(by, lifted.by, settings);
 }
 
 async function keep(restriction: Restriction, store: RestrictionStore): Promise<Appended> {
@@ -121,10 +100,6 @@ async function keep(restriction: Restriction, store: RestrictionStore): Promise<
     throw new Problem('unavailable', 'The store did not confirm the restriction: send the same again.', { cause });
   }
   throw new Problem('unavailable', 'The store did not confirm the restriction: send the same again.');
-}
-
-function invalid(field: string, detail: string): Problem {
-  return new Problem('invalid-body', 'The restriction is not one that could be in force.', { errors: [{ field, detail }] });
 }
 
 /** @throws {Problem} for a store that cannot be read */

@@ -10,6 +10,11 @@ import { TokenError } from '../token/token-form.ts';
 import { UnavailableDid } from '../vault/did-document.ts';
 import type { DidResolver } from '../vault/resolver.ts';
 
+export interface PresentedChain extends RestrictableChain {
+  /** For each link, how many more may stand below it. */
+  readonly room: readonly number[];
+}
+
 export interface PresentedChainSettings {
   readonly operators: () => readonly string[];
   readonly resolver: DidResolver;
@@ -21,7 +26,7 @@ const CLOCK_SKEW_SECONDS = 30;
 
 /** @returns a function that finds `undefined` for a chain that does not verify, and rejects with `UnavailableDid` */
 export function makePresentedChainCheck({ operators, resolver, clock }: PresentedChainSettings) {
-  return async ([root = '', ...links]: readonly string[]): Promise<RestrictableChain | undefined> => {
+  return async ([root = '', ...links]: readonly string[]): Promise<PresentedChain | undefined> => {
     try {
       const chain = readChainForm([root, ...links]);
       const now = clock();
@@ -36,6 +41,7 @@ export function makePresentedChainCheck({ operators, resolver, clock }: Presente
       if ((await findUnsigned(chain)) !== undefined) return undefined;
       return {
         operator: { did: issued.proof.operator.did },
+        room: chain.map(({ untrustedClaims: { del_depth, del_max_depth } }) => del_max_depth - del_depth),
         links: chain.map(({ untrustedClaims: { client_id, jti, iat }, untrustedJkt }) => ({
           agent: client_id,
           jti,

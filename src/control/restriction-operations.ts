@@ -73,6 +73,7 @@ export function restrictionApi(settings: RestrictionApiSettings): RestrictionApi
         'unsupported-media-type',
         'invalid-body',
         'idempotency-key-reused',
+        'too-many-requests',
         'unavailable',
       ],
       answer: ({ request }) => acceptRestriction(request.body, settings),

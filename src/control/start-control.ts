@@ -25,6 +25,7 @@ import { directoryOperation } from './directory-operation.ts';
 import { type EventApiSettings, eventOperations } from './event-operations.ts';
 import type { Followers } from './followers.ts';
 import { makeHttpServer } from './http-server.ts';
+import { IssuerRate } from './issuer-rate.ts';
 import { KeptDocuments } from './kept-documents.ts';
 import { logOperations } from './log-operations.ts';
 import { describeOperations } from './openapi.ts';
@@ -142,6 +143,7 @@ function makeRestrictionApi(
     keys: makeSignerKeys({ resolver, clockSkewMillis: 0 }),
     formerKeys: makeSignerKeys({ resolver: historyAlone, formerKeys, clockSkewMillis: CLOCK_SKEW_MILLIS }),
     verifyChain: makePresentedChainCheck({ operators, resolver, clock }),
+    rate: new IssuerRate(() => performance.now()),
     clock,
     mostWaiting,
   });

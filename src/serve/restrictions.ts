@@ -61,6 +61,10 @@ export async function startRestrictions(settings: GatewayRestrictionSettings): P
     throw error;
   }
   log.info({ restrictions: store.lastSequence() }, 'restrictions are taken from the store: `revoke --store` adds to it');
+  if (configuration.replicas > 1)
+    log.warn(
+      'each replica has a store of restrictions of its own: `revoke --store` has to be said to all of them, or use a vault',
+    );
   return { ...keepStore(store, set, administrators), stop: () => store.close() };
 }
 

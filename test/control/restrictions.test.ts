@@ -133,9 +133,23 @@ describe('posting', () => {
     expect(body.items.find(({ id }: { id: string }) => id === narrowed)).toMatchObject({ details: { actions: ['chat'] } });
   });
 
+  test('a narrowing is lifted by who stands as high as its author, and by nobody below', async () => {
+    const byAdministrator = (changes: Partial<RestrictionStatement>) =>
+      signRestriction(statement(changes), { key: administrator, keyId: kidOf(administrator) });
+    const [theirs, own] = [newId(), newId()];
+    expect((await post(byAdministrator({ id: theirs, ...narrowing }))).status).toBe(201);
+    expect((await post(byAcme({ id: own, ...narrowing }))).status).toBe(201);
+    expect(await post(byAcme({ effect: 'lift', lifts: theirs } as never))).toMatchObject({
+      status: 422,
+      body: { errors: [{ field: 'restriction.lifts' }] },
+    });
+    expect((await post(byAdministrator({ effect: 'lift', lifts: own } as never))).status).toBe(201);
+    expect((await post(byAdministrator({ effect: 'lift', lifts: theirs } as never))).status).toBe(201);
+  });
+
   test('the key of an issuer may, with a chain that binds it under an operator of this vault', async () => {
     const agentKey = generatePrivateKey('Ed25519');
-    const root = (operatorKey: PrivateKey, operatorKeyId = acme.keyid) =>
+    const root = (operatorKey: PrivateKey, operatorKeyId = acme.keyid, maxDepth = 2) =>
       issueRootToken({
         operatorKey,
         operator: operatorKeyId.split('#')[0] ?? '',
@@ -147,7 +161,7 @@ describe('posting', () => {
         details: { type: 'llm_access', actions: ['chat'] },
         issuedAt: Math.floor(Date.now() / 1000),
         lifetimeSeconds: 3600,
-        maxDepth: 2,
+        maxDepth,
       });
     const token = { kind: 'token', value: 'AAAAAAAAAAAAAAAAAAAAAA' } as const;
     const restriction = () => signRestriction(statement({ target: token }), { key: agentKey, keyId: undefined });
@@ -161,6 +175,24 @@ describe('posting', () => {
     const operator = { kind: 'operator', value: acme.did } as const;
     const above = signRestriction(statement({ target: operator }), { key: agentKey, keyId: undefined });
     expect(await post(above, [await root(acme.key)])).toMatchObject({ status: 422 });
+    // Its own key and the token that binds it are not below it, and below a chain that can go no deeper there is nothing.
+    const own = await root(acme.key);
+    const jti = JSON.parse(Buffer.from(own.split('.')[1] ?? '', 'base64url').toString()).jti;
+    for (const target of [
+      { kind: 'key', value: agentKey.publicKey.jkt },
+      { kind: 'token', value: jti },
+    ] as const) {
+      const useless = signRestriction(statement({ target }), { key: agentKey, keyId: undefined });
+      expect(await post(useless, [own])).toMatchObject({ status: 422, body: { errors: [{ field: 'restriction.target' }] } });
+    }
+    expect(await post(restriction(), [await root(acme.key, acme.keyid, 0)])).toMatchObject({ status: 403 });
+    // So many a minute and no more, by whichever key; revocations have room beside narrowings.
+    const narrow = () => signRestriction(statement({ target: token, ...narrowing }), { key: agentKey, keyId: undefined });
+    const answers = [];
+    for (let at = 0; at < 62; at++) answers.push(await post(narrow(), [own]));
+    expect(answers.filter(({ status }) => status === 201).length).toBeLessThan(62);
+    expect(answers.at(-1)).toMatchObject({ status: 429, headers: { 'retry-after': expect.stringMatching(/^\d+$/) } });
+    expect((await post(restriction(), [own])).status).toBe(201);
   });
 
   test('a body in another form is refused', async () => {

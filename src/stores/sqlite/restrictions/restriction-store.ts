@@ -2,7 +2,6 @@
 // another process adds to the file (`revoke --store`) is seen a tenth of a second later.
 
 import { once } from 'node:events';
-import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { Worker } from 'node:worker_threads';
@@ -11,15 +10,15 @@ import type { FeedPlace, FeedSegment, SegmentRow } from '../../../restrictions/f
 import { RefusedFeed } from '../../../restrictions/read-feed.ts';
 import { entryOf } from '../../../restrictions/restrictable-chain.ts';
 import type { RestrictionSet } from '../../../restrictions/restriction-set.ts';
-import type { Appended, FeedPosition, KeptRestriction, RestrictionStore } from '../../../restrictions/restriction-store.ts';
+import type { Appended, FeedPosition, RestrictionStore } from '../../../restrictions/restriction-store.ts';
 import { ALWAYS } from '../../../restrictions/revocation-table.ts';
 import { type Restriction, reopenRestriction } from '../../../restrictions/verify-restriction.ts';
 import { StoreError } from '../database.ts';
 import { type Listener, Listeners } from './listeners.ts';
 import { loadRestrictions } from './load-restrictions.ts';
 import { putInForce } from './put-in-force.ts';
-import { openRestrictionsForReading } from './restriction-database.ts';
 import type { FromRestrictionWriter, RestrictionBatch, ToRestrictionWriter } from './restriction-protocol.ts';
+import { RestrictionReader } from './restriction-reader.ts';
 
 interface Waiting {
   readonly batch: RestrictionBatch;
@@ -39,11 +38,8 @@ const MOST_EXPECTED = 64;
 const MOST_SEGMENTS = 16;
 const NOTHING = () => {};
 
-export class SqliteRestrictionStore implements RestrictionStore {
-  readonly epoch: string;
+export class SqliteRestrictionStore extends RestrictionReader implements RestrictionStore {
   readonly #worker: Worker;
-  readonly #database: DatabaseSync;
-  readonly #select: Readonly<Record<'read' | 'byId' | 'after' | 'last' | 'head' | 'fact' | 'version', StatementSync>>;
   readonly #listeners = new Listeners();
   readonly #sets = new Set<RestrictionSet>();
   readonly #look: NodeJS.Timeout;
@@ -54,24 +50,11 @@ export class SqliteRestrictionStore implements RestrictionStore {
   #ahead: FeedPlace | undefined;
   #slicing = false;
   #version: unknown;
-  #longestBound: number;
   #failure: Error | undefined;
 
   private constructor(worker: Worker, file: string) {
+    super(file);
     this.#worker = worker;
-    const database = openRestrictionsForReading(file);
-    this.#database = database;
-    this.#select = {
-      read: database.prepare('SELECT jws FROM restrictions WHERE sequence = ?'),
-      byId: database.prepare('SELECT sequence, jws FROM restrictions WHERE id = ?'),
-      after: database.prepare('SELECT sequence, jws FROM restrictions WHERE sequence > ? ORDER BY sequence LIMIT ?'),
-      last: database.prepare('SELECT coalesce(max(sequence), 0) AS last FROM restrictions'),
-      head: database.prepare('SELECT head FROM restrictions WHERE sequence = ?'),
-      fact: database.prepare('SELECT value FROM facts WHERE name = ?'),
-      version: database.prepare('PRAGMA data_version'),
-    };
-    this.epoch = String(this.#select.fact.get('epoch')?.value);
-    this.#longestBound = Number(this.#select.fact.get('longest_bound')?.value ?? 0);
     this.#told = this.lastSequence();
     worker.on('message', (message: FromRestrictionWriter) => this.#hear(message));
     worker.on('error', (error) => this.#fail(error));
@@ -105,7 +88,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
 
   async import(segment: FeedSegment, from: FeedPlace, position: FeedPosition): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
-    const { sequence, head } = this.#ahead ?? this.#end();
+    const { sequence, head } = this.#ahead ?? this.end;
     const goesOn = from.sequence === segment.start.sequence && from.head === segment.start.head;
     const sameNumbers = goesOn && sequence === from.sequence && head === from.head && !this.#listeners.needEach;
     const batch = { rows: { segment, from, sameNumbers }, position };
@@ -127,51 +110,17 @@ export class SqliteRestrictionStore implements RestrictionStore {
     this.#enqueue({ batch, ahead: [], forget: NOTHING, resolve: NOTHING, reject: NOTHING });
   }
 
-  lastSequence(): number {
-    return Number(this.#select.last.get()?.last ?? 0);
-  }
-
-  read(sequence: number): Restriction | undefined {
-    const row = this.#select.read.get(sequence);
-    return row && reopenRestriction(String(row.jws));
-  }
-
-  findById(id: string): KeptRestriction | undefined {
-    const row = this.#select.byId.get(id);
-    return row && { sequence: Number(row.sequence), compact: String(row.jws) };
-  }
-
-  after(sequence: number, limit: number): readonly KeptRestriction[] {
-    return this.#select.after.all(sequence, limit).map((row) => ({ sequence: Number(row.sequence), compact: String(row.jws) }));
-  }
-
-  headAt(sequence: number): string | undefined {
-    if (sequence === 0) return '';
-    const row = this.#select.head.get(sequence);
-    return row && String(row.head);
-  }
-
-  position(): FeedPosition | undefined {
-    const row = this.#select.fact.get('position');
-    return row && (JSON.parse(String(row.value)) as FeedPosition);
-  }
-
-  get longestBound(): number {
-    return this.#longestBound;
-  }
-
   async keepBound(seconds: number): Promise<void> {
-    if (seconds <= this.#longestBound) return;
+    if (seconds <= this.longestBound) return;
     if (this.#failure !== undefined) throw this.#failure;
     const batch = { rows: [], position: undefined, bound: seconds };
     const ahead = undefined;
     await new Promise<unknown>((resolve, reject) => this.#enqueue({ batch, ahead, forget: NOTHING, resolve, reject }));
-    this.#longestBound = Math.max(this.#longestBound, seconds);
   }
 
   keepInForce(set: RestrictionSet): () => void {
     this.#tell();
-    loadRestrictions(this.#database, 0, this.#told, set);
+    loadRestrictions(this.database, 0, this.#told, set);
     this.#sets.add(set);
     return () => void this.#sets.delete(set);
   }
@@ -189,7 +138,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
     clearInterval(this.#look);
     const running = this.#failure === undefined;
     this.#fail(new StoreError('the store of restrictions has been closed'));
-    this.#database.close();
+    this.database.close();
     this.#worker.postMessage({ close: true } satisfies ToRestrictionWriter);
     if (running) await once(this.#worker, 'exit');
     else await this.#worker.terminate();
@@ -253,14 +202,9 @@ export class SqliteRestrictionStore implements RestrictionStore {
     if (this.#gathering.length === 1 && this.#written.length === 0) setImmediate(() => this.#write());
   }
 
-  #end(): FeedPlace {
-    const sequence = this.lastSequence();
-    return { sequence, head: this.headAt(sequence) ?? '' };
-  }
-
   #appendAhead(restrictions: readonly Restriction[], batch: RestrictionBatch): readonly Appended[] {
     const ahead = restrictions.map((restriction): Appended => {
-      const { sequence: before, head } = this.#ahead ?? this.#end();
+      const { sequence: before, head } = this.#ahead ?? this.end;
       const sequence = before + 1;
       this.#ahead = { sequence, head: nextHead(head, restriction.compact) };
       for (const set of this.#sets) set.add(restriction, sequence);
@@ -274,7 +218,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
 
   #lookForOthers(): void {
     if (this.#failure !== undefined || this.#slicing) return;
-    const [version] = Object.values(this.#select.version.get() ?? {});
+    const { version } = this;
     if (version === this.#version) return;
     this.#version = version;
     this.#tell();
@@ -305,7 +249,7 @@ export class SqliteRestrictionStore implements RestrictionStore {
     try {
       for (const last = this.lastSequence(); this.#told < last && this.#failure === undefined; await nextTurn()) {
         const to = Math.min(this.#told + MOST_AT_ONCE, last);
-        for (const set of this.#sets) loadRestrictions(this.#database, this.#told, to, set);
+        for (const set of this.#sets) loadRestrictions(this.database, this.#told, to, set);
         this.#told = to;
       }
       this.#listeners.tellOfMany();
