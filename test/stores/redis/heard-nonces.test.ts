@@ -11,14 +11,16 @@ const name = (letter: string) => letter.repeat(43);
 let now = 0;
 let missing: string[] = [];
 let twice = 0;
+let called = 0;
 let heard: HeardNonces;
 const tell = (replica: string, number: number, ...names: string[]) =>
-  heard.hear(sealBatch(mac, 'key', { replica, number, names }));
+  heard.hear(sealBatch(mac, 'key', { replica, number, names, calls: false }));
 
 beforeEach(() => {
   now = 0;
   missing = [];
   twice = 0;
+  called = 0;
   heard = new HeardNonces({
     replica: OWN,
     mac,
@@ -27,6 +29,7 @@ beforeEach(() => {
     monotonic: () => now,
     isOwn: (each) => each === name('m'),
     onTwice: () => twice++,
+    onCall: () => called++,
     onMissing: (why) => missing.push(why),
   });
 });
@@ -71,10 +74,16 @@ describe('what is heard', () => {
 
   test.each([
     ['nothing', ''],
-    ['another key', sealBatch(mac, 'another', { replica: OTHER, number: 1, names: [] })],
+    ['another key', sealBatch(mac, 'another', { replica: OTHER, number: 1, names: [], calls: false })],
     ['another purpose', new FleetMac('a secret of thirty-two bytes or more', 'nonce').seal('key', `${OTHER}.1.`)],
-    ['another fleet', sealBatch(new FleetMac('x'.repeat(32), 'nonce-gossip'), 'key', { replica: OTHER, number: 1, names: [] })],
-    ['a change', sealBatch(mac, 'key', { replica: OTHER, number: 1, names: [] }).replace(`${OTHER}.1`, `${OTHER}.2`)],
+    [
+      'another fleet',
+      sealBatch(new FleetMac('x'.repeat(32), 'nonce-gossip'), 'key', { replica: OTHER, number: 1, names: [], calls: false }),
+    ],
+    [
+      'a change',
+      sealBatch(mac, 'key', { replica: OTHER, number: 1, names: [], calls: false }).replace(`${OTHER}.1`, `${OTHER}.2`),
+    ],
   ])('of %s is not of the fleet', (_title, sealed) => {
     heard.hear(sealed);
     expect(missing).toEqual(['an entry that is not of the fleet']);
@@ -101,6 +110,52 @@ describe('what is heard', () => {
     tell(OWN, 8);
     expect(heard.isCurrent).toBe(false);
   });
+
+  test('after a pause is current only when each replica that was there was heard again, behind this one’s own word', () => {
+    heard.listening(0);
+    tell(OWN, 1);
+    tell(OTHER, 1);
+    now = 1000;
+    heard.deaf();
+    heard.deaf();
+    heard.listening(1);
+    // Of before: what it told next may have been removed.
+    tell(OTHER, 2);
+    tell(OWN, 2);
+    expect([heard.hearsItself, heard.isCurrent]).toEqual([true, false]);
+    tell(OTHER, 4);
+    expect(heard.isCurrent).toBe(true);
+    expect(missing).toEqual(['an entry of another replica']);
+  });
+
+  test('does not wait for one that was gone before the pause, and fences for one that went in it', () => {
+    heard.listening(0);
+    tell(OWN, 1);
+    tell('third-third-thir', 1);
+    now = 3000;
+    tell(OWN, 2);
+    tell(OTHER, 1);
+    heard.deaf();
+    now = 4000;
+    heard.listening(2);
+    tell(OWN, 3);
+    now = 6999;
+    tell(OWN, 4);
+    heard.giveUp();
+    expect([heard.isCurrent, missing]).toEqual([false, []]);
+    now = 7000;
+    heard.giveUp();
+    expect([heard.isCurrent, missing]).toEqual([true, ['a replica that was there before']]);
+    heard.giveUp();
+    expect(missing).toHaveLength(1);
+  });
+
+  test('one that asks for a word gets it, from the others', () => {
+    heard.hear(sealBatch(mac, 'key', { replica: OTHER, number: 1, names: [name('a')], calls: true }));
+    expect([called, heard.has(name('a'))]).toEqual([1, true]);
+    heard.hear(sealBatch(mac, 'key', { replica: OWN, number: 1, names: [], calls: true }));
+    expect(called).toBe(1);
+  });
 });
 
 test('what is told is numbered without gaps, and told again as it was until it has arrived', async () => {
@@ -119,6 +174,21 @@ test('what is told is numbered without gaps, and told again as it was until it h
       await new Promise((resolve) => setTimeout(resolve, 5));
     expect(sent.map(({ number }) => number)).toEqual([1, 2, 2, 2]);
     expect(sent.slice(1).map(({ names }) => names)).toEqual(Array.from({ length: 3 }, () => ['a', 'b', 'c'].map(name)));
+  } finally {
+    teller.stop();
+  }
+});
+
+test('a call is in the next batch, and in no other', async () => {
+  const sent: boolean[] = [];
+  const teller = new NonceTeller({ replica: OWN, send: async ({ calls }) => void sent.push(calls) });
+  try {
+    teller.call();
+    teller.call();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    teller.tell(name('a'));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(sent).toEqual([false, true, false]);
   } finally {
     teller.stop();
   }

@@ -16,6 +16,8 @@ export interface HearingSettings {
   readonly isOwn: (name: string) => boolean;
   /** Two replicas took the same nonce: somebody removed its key in between. */
   readonly onTwice: () => void;
+  /** Another replica asks for a word. */
+  readonly onCall: () => void;
   /** Something is missing, or is not of the fleet: nothing that was signed until now may pass any more. */
   readonly onMissing: (why: string) => void;
 }
@@ -30,6 +32,11 @@ export class HeardNonces {
   readonly #names: RecentNames;
   readonly #numbers = new Map<string, number>();
   readonly #since: number;
+  /** Others by when they were last heard. */
+  readonly #others = new Map<string, number>();
+  /** Those that were there before the connection was gone, and have not said anything since it is back. */
+  readonly #awaited = new Set<string>();
+  #awaitedSince = 0;
   #ownAt = Number.NEGATIVE_INFINITY;
   #ownNumber = Number.POSITIVE_INFINITY;
 
@@ -43,30 +50,52 @@ export class HeardNonces {
     return this.#names.has(name);
   }
 
-  /** `false` from the moment that the connection is gone until this replica has heard itself again. */
+  /**
+   * `false` from the moment that the connection is gone until this replica has heard itself again, and after itself each one that was
+   * there before: what one of them told meanwhile may have been removed, and only its next number shows that.
+   */
   get isCurrent(): boolean {
+    return this.hearsItself && this.#awaited.size === 0;
+  }
+
+  get hearsItself(): boolean {
     return this.#settings.monotonic() - this.#ownAt < SILENCE_MILLIS;
   }
 
   /** From now on; what this replica told up to `ownNumber` may come out of the past. */
   listening(ownNumber: number): void {
     this.#ownNumber = ownNumber;
+    this.#awaitedSince = this.#settings.monotonic();
+  }
+
+  /** To be called now and then: one that is not heard again is gone, and with it perhaps what it told last. */
+  giveUp(): void {
+    const { monotonic, onMissing } = this.#settings;
+    if (this.#awaited.size === 0 || !this.hearsItself || monotonic() - this.#awaitedSince < SILENCE_MILLIS) return;
+    for (const replica of this.#awaited) this.#others.delete(replica);
+    this.#awaited.clear();
+    onMissing('a replica that was there before');
   }
 
   /** The connection is gone. */
   deaf(): void {
+    const now = this.#settings.monotonic();
+    for (const [replica, heardAt] of this.#others) {
+      if (heardAt > now - SILENCE_MILLIS) this.#awaited.add(replica);
+      else if (!this.#awaited.has(replica)) this.#others.delete(replica);
+    }
     this.#ownAt = Number.NEGATIVE_INFINITY;
     this.#ownNumber = Number.POSITIVE_INFINITY;
   }
 
   hear(sealed: string): void {
-    const { mac, key, replica: own, monotonic, isOwn, onTwice, onMissing } = this.#settings;
+    const { mac, key, replica: own, monotonic, isOwn, onTwice, onMissing, onCall } = this.#settings;
     const batch = openBatch(mac, key, sealed);
     if (batch === undefined) {
       onMissing('an entry that is not of the fleet');
       return;
     }
-    const { replica, number, names } = batch;
+    const { replica, number, names, calls } = batch;
     const last = this.#numbers.get(replica);
     if (last !== undefined && number <= last) return;
     this.#numbers.set(replica, number);
@@ -76,6 +105,10 @@ export class HeardNonces {
       if (number > this.#ownNumber) this.#ownAt = monotonic();
       return;
     }
+    this.#others.set(replica, monotonic());
+    // What came before this replica's own word may be older than what was removed.
+    if (this.hearsItself) this.#awaited.delete(replica);
+    if (calls) onCall();
     for (const name of names) {
       if (isOwn(name)) onTwice();
       this.#names.add(name);

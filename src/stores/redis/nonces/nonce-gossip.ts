@@ -58,6 +58,7 @@ export class NonceGossip {
       ...{ replica, mac, key, windowMillis, monotonic, onTwice },
       isOwn: (name) => this.#own.has(name),
       onMissing: (why) => this.#miss(why),
+      onCall: () => this.#teller.beat(),
     });
     this.#teller = new NonceTeller({
       replica,
@@ -110,12 +111,13 @@ export class NonceGossip {
           block + ANSWER_MILLIS,
         );
         this.#take(reply);
+        this.#heard.giveUp();
         if (listensSince === undefined) {
           listensSince = monotonic();
           this.#hearsFrom ??= Math.floor(clock() / 1000) + 1;
           this.#heard.listening(this.#teller.number);
-          this.#teller.beat();
-        } else if (monotonic() - listensSince > SILENCE_MILLIS && !this.#heard.isCurrent) {
+          this.#teller.call();
+        } else if (monotonic() - listensSince > SILENCE_MILLIS && !this.#heard.hearsItself) {
           // A stream that begins anew, behind the place where this one is waiting.
           this.#lastId = undefined;
           listensSince = undefined;

@@ -9,25 +9,28 @@ export interface ToldBatch {
   /** From 1. */
   readonly number: number;
   readonly names: readonly string[];
+  /** Every other replica is asked to say something now. */
+  readonly calls: boolean;
 }
 
 /** base64url of 32 bytes. */
 const NAME_LENGTH = 43;
-const FORM = /^(?<replica>[A-Za-z0-9_-]{16})\.(?<number>\d{1,15})\.(?<names>[A-Za-z0-9_-]*)$/;
+const FORM = /^(?<replica>[A-Za-z0-9_-]{16})\.(?<number>\d{1,15})\.(?<names>[A-Za-z0-9_-]*)(?<calls>\??)$/;
 
-export function sealBatch(mac: FleetMac, key: string, { replica, number, names }: ToldBatch): string {
-  return mac.seal(key, `${replica}.${number}.${names.join('')}`);
+export function sealBatch(mac: FleetMac, key: string, { replica, number, names, calls }: ToldBatch): string {
+  return mac.seal(key, `${replica}.${number}.${names.join('')}${calls ? '?' : ''}`);
 }
 
 /** `undefined` for what the fleet did not say. */
 export function openBatch(mac: FleetMac, key: string, sealed: string): ToldBatch | undefined {
-  const { replica, number, names } = FORM.exec(mac.open(key, sealed) ?? '')?.groups ?? {};
+  const { replica, number, names, calls } = FORM.exec(mac.open(key, sealed) ?? '')?.groups ?? {};
   if (replica === undefined || number === undefined || names === undefined) return undefined;
   const count = Math.floor(names.length / NAME_LENGTH);
   return {
     replica,
     number: Number(number),
     names: Array.from({ length: count }, (_, at) => names.slice(at * NAME_LENGTH, (at + 1) * NAME_LENGTH)),
+    calls: calls === '?',
   };
 }
 
@@ -51,6 +54,7 @@ export class NonceTeller {
   #number = 0;
   /** Number of a batch that is told soon although there may be nothing to tell. */
   #wanted = 0;
+  #calls = false;
   #timer: NodeJS.Timeout | undefined;
   #sending = false;
   #stopped = false;
@@ -82,6 +86,12 @@ export class NonceTeller {
     void this.#send();
   }
 
+  /** The same, and every other replica is asked to do so too. */
+  call(): void {
+    this.#calls = true;
+    this.beat();
+  }
+
   stop(): void {
     this.#stopped = true;
     clearInterval(this.#beat);
@@ -100,7 +110,11 @@ export class NonceTeller {
     this.#sending = true;
     const { replica, send } = this.#settings;
     // A batch that may have arrived is told again as it was: whoever has it knows it by its number.
-    this.#unsent ??= { replica, number: ++this.#number, names: this.#waiting.splice(0, MOST_IN_BATCH) };
+    if (this.#unsent === undefined) {
+      const names = this.#waiting.splice(0, MOST_IN_BATCH);
+      this.#unsent = { replica, number: ++this.#number, names, calls: this.#calls };
+      this.#calls = false;
+    }
     let isSent = false;
     try {
       await send(this.#unsent);
