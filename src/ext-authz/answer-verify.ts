@@ -10,7 +10,7 @@ import { decide, reconsider } from '../decide.ts';
 import { type Clearance, type Decision, indeterminate, refuse } from '../decision.ts';
 import { Note } from '../note.ts';
 import type { Outcome } from '../outcome.ts';
-import type { HeaderFields, InboundRequest } from '../request.ts';
+import { type HeaderFields, type InboundRequest, ownCopy } from '../request.ts';
 import { writeStreamChain } from '../streams/stream-chain.ts';
 import type { Answer } from './authorization-service.ts';
 import { encodeAllow, encodeDeny, metadataStruct } from './build-check-response.ts';
@@ -98,8 +98,22 @@ const CREDENTIAL =
 
 function headersToRemove(fields: HeaderFields): string[] {
   const names: string[] = [];
-  for (const name of fields.keys()) if (REMOVED.has(name) || OF_THE_PROFILE.test(name) || CREDENTIAL.test(name)) names.push(name);
+  for (const name of fields.keys()) if (isRemoved(name)) names.push(name);
   return names;
+}
+
+// Clients of one kind send the same headers every time; the bound is for those that do not.
+const judged = new Map<string, boolean>();
+const MOST_JUDGED = 1000;
+
+function isRemoved(name: string): boolean {
+  let removed = judged.get(name);
+  if (removed === undefined) {
+    removed = REMOVED.has(name) || OF_THE_PROFILE.test(name) || CREDENTIAL.test(name);
+    if (judged.size >= MOST_JUDGED) judged.clear();
+    judged.set(ownCopy(name), removed);
+  }
+  return removed;
 }
 
 /** Injected where the agent is in no trace of its own, so that the provider's logs can be matched to the record. */

@@ -7,6 +7,7 @@ import { hash } from 'node:crypto';
 import { z } from 'zod';
 import type { Algorithm, PublicKey } from '../../crypto/public-key.ts';
 import { denied, type Outcome, passed } from '../../outcome.ts';
+import { ownCopy } from '../../request.ts';
 import type { AuthorizationDetails } from '../../token/authorization-details.ts';
 import { parseRootToken } from '../../token/capability-token.ts';
 import { type ChainFault, type ChainForm, findChainFault, readAt, readChainForm, tokenName } from '../../token/chain-form.ts';
@@ -123,11 +124,6 @@ function forgetOldest(kept: Map<string, Kept>): void {
     kept.delete(key);
     return;
   }
-}
-
-/** Cut out of a request's header section, the text would keep all of it in memory. */
-function ownCopy(name: string): string {
-  return Buffer.from(name, 'latin1').toString('latin1');
 }
 
 function wrongKey() {

@@ -45,12 +45,15 @@ function makeWriter(database: DatabaseSync): (batch: Batch) => void {
   const commit = database.prepare('COMMIT');
   return ({ id, lines }) => {
     try {
-      begin.run();
-      for (const line of lines.split(LINE_END)) {
+      const rows = lines.split(LINE_END);
+      // A row by itself is a transaction by itself.
+      const isOne = rows.length === 1;
+      if (!isOne) begin.run();
+      for (const line of rows) {
         const { record, nonce } = fromLine(line);
         insert.run(record, nonce?.entry ?? null, nonce?.jkt ?? null, nonce?.retainUntil ?? null);
       }
-      commit.run();
+      if (!isOne) commit.run();
       say({ committed: id });
     } catch (error) {
       if (database.isTransaction) database.exec('ROLLBACK');
