@@ -19,7 +19,7 @@ import { type DatedKey, keyHistory } from '../vault/key-history.ts';
 import type { VaultStore } from '../vault/registry.ts';
 import { Resolver } from '../vault/resolver.ts';
 import { LogVerifier } from '../vault/webvh/log-verifier.ts';
-import { makeWebvhSource, type ServedLog } from '../vault/webvh-source.ts';
+import { findBreak, makeWebvhSource, type ServedLog } from '../vault/webvh-source.ts';
 
 /** The restrictions of a vault in this very process. */
 export interface LocalRestrictions {
@@ -110,7 +110,11 @@ export async function startResolution(settings: ResolutionSettings): Promise<Res
     formerKeys: async ({ did }) => {
       if (!did.startsWith('did:webvh:')) return [];
       const served = await readLog(did);
-      await verifier.verify({ did, ...served, now: clock(), maxBytes: configuration.maxBytes });
+      const verified = await verifier.verify({ did, ...served, now: clock(), maxBytes: configuration.maxBytes });
+      // What ends before a version that was seen would let a key go on that was rotated out in it.
+      const before = seen.find(locationOfDidWebvh(did).scid);
+      const broken = before && findBreak(verified, before);
+      if (broken !== undefined) throw new UnknownDid(broken);
       return keyHistory(did, served.log);
     },
     fetchFeed: (waitSeconds) => {

@@ -57,7 +57,7 @@ export function makeWebvhSource(settings: WebvhSettings): DocumentSource {
 }
 
 /** A version names its whole history by hash, so one comparison tells a continuation from anything else. */
-function findBreak({ versionIds }: VerifiedLog, before: SeenLog): string | undefined {
+export function findBreak({ versionIds }: Pick<VerifiedLog, 'versionIds'>, before: SeenLog): string | undefined {
   const number = Number.parseInt(before.versionId, 10);
   const there = versionIds[number - 1];
   if (there === before.versionId) return undefined;

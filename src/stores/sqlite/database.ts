@@ -1,7 +1,8 @@
 // The embedded store's file: one SQLite database in WAL mode, its schema, and the lock that keeps a second process out.
 // Durable before acknowledged: `synchronous=FULL` syncs the log at every commit, and commits are batched.
 
-import { closeSync, existsSync, openSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 
 /** Raised when the stored format changes; an older program refuses a newer file. */
@@ -38,19 +39,61 @@ export function openPrivately(file: string, timeout: number): DatabaseSync {
   return new DatabaseSync(file, { timeout });
 }
 
+/**
+ * Makes a store where there is none, under another name until it is whole, so that an empty file of the store's name is always damage.
+ * Another process may be the first; then that one's stays.
+ */
+export function makeWhole(file: string, make: (database: DatabaseSync) => void): void {
+  if (existsSync(file)) return;
+  const made = `${file}-new-${process.pid}`;
+  for (const part of [made, `${made}-journal`]) rmSync(part, { force: true });
+  const database = openPrivately(made, 0);
+  try {
+    database.exec('PRAGMA synchronous = EXTRA');
+    make(database);
+  } finally {
+    database.close();
+  }
+  try {
+    linkSync(made, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  } finally {
+    rmSync(made, { force: true });
+  }
+  syncPath(dirname(file));
+}
+
+/** Of a file, or of a folder's list of its files. */
+export function syncPath(path: string): void {
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+export function emptyStore(file: string): StoreError {
+  return new StoreError(
+    `store ${file} is empty, as a copy is that was broken off; it is not replaced: restore a backup, or move it away to begin anew`,
+  );
+}
+
 /** @throws {StoreError} for a file that is damaged, of a newer version, or in use by another process. */
 export function openDatabase(file: string): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
+    makeWhole(file, (made) => made.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`));
     database = openPrivately(file, 1000);
     // Looked at before anything is changed: the file may be someone else's, or a newer program's.
     const version = pragma(database, 'user_version');
     const [tables] = Object.values(database.prepare('SELECT count(*) FROM sqlite_master').get() ?? {});
     if (version === 0 && tables !== 0) throw new StoreError(`store ${file}: is the database of another program`);
-    if (version !== 0 && version !== SCHEMA_VERSION)
+    if (version === 0) throw emptyStore(file);
+    if (version !== SCHEMA_VERSION)
       throw new StoreError(`store ${file}: made by another version of the program (schema ${version})`);
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;');
-    if (version === 0) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`);
     const check = pragma(database, 'quick_check(1)');
     if (check !== 'ok')
       throw new StoreError(`store ${file}: damaged (${check}); restore it from a backup, it is not replaced by an empty one`);

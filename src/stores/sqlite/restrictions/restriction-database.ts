@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import { openPrivately, StoreError } from '../database.ts';
+import { emptyStore, makeWhole, openPrivately, StoreError } from '../database.ts';
 
 const SCHEMA_VERSION = 1;
 
@@ -34,21 +34,17 @@ const SCHEMA = `
 export function openRestrictions(file: string): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
+    makeWhole(file, (made) => {
+      made.exec(`BEGIN IMMEDIATE; ${SCHEMA}`);
+      renewEpoch(made);
+      made.exec('COMMIT');
+    });
     database = openPrivately(file, 5000);
     const version = pragma(database, 'user_version');
     const tables = one(database, 'SELECT count(*) FROM sqlite_master');
-    if (version !== SCHEMA_VERSION && (version !== 0 || tables !== 0))
-      throw new StoreError(`store ${file}: made by another program or version (schema ${version})`);
+    if (version === 0 && tables === 0) throw emptyStore(file);
+    if (version !== SCHEMA_VERSION) throw new StoreError(`store ${file}: made by another program or version (schema ${version})`);
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;');
-    if (version === 0) {
-      database.exec('BEGIN IMMEDIATE');
-      // Another process may have been first.
-      if (pragma(database, 'user_version') === 0) {
-        database.exec(SCHEMA);
-        renewEpoch(database);
-      }
-      database.exec('COMMIT');
-    }
     const damage = findQuickDamage(database);
     if (damage !== undefined)
       throw new StoreError(`store ${file}: damaged (${damage}); restore it from a backup, it is not replaced by an empty one`);

@@ -2,7 +2,7 @@
 
 import type { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
-import { openPrivately } from '../database.ts';
+import { emptyStore, makeWhole, openPrivately } from '../database.ts';
 import type { FromSeenWriter, ToSeenWriter } from './seen-logs.ts';
 
 const SCHEMA_VERSION = 1;
@@ -54,14 +54,14 @@ try {
 }
 
 function open(file: string): DatabaseSync {
+  makeWhole(file, (made) => made.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`));
   const database = openPrivately(file, 1000);
   try {
     const [version] = Object.values(database.prepare('PRAGMA user_version').get() ?? {});
     const [tables] = Object.values(database.prepare('SELECT count(*) FROM sqlite_master').get() ?? {});
-    if (version !== SCHEMA_VERSION && (version !== 0 || tables !== 0))
-      throw new Error(`made by another program or version (schema ${version})`);
+    if (version === 0 && tables === 0) throw emptyStore(file);
+    if (version !== SCHEMA_VERSION) throw new Error(`made by another program or version (schema ${version})`);
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
-    if (version === 0) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`);
     const [check] = Object.values(database.prepare('PRAGMA quick_check(1)').get() ?? {});
     if (check !== 'ok') throw new Error(`damaged (${check}); restore it from a backup, it is not replaced by an empty one`);
     return database;

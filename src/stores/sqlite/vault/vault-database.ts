@@ -1,9 +1,9 @@
 // The file of the vault's store: made whole or not at all, looked at before it is changed, brought forward by migrations.
 
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { openPrivately, openReadOnly, pragma, StoreError, toStoreError } from '../database.ts';
+import { openPrivately, openReadOnly, pragma, StoreError, syncPath, toStoreError } from '../database.ts';
 import { checkFile, walBytes } from './check-file.ts';
 import { setFact, setNewEpoch } from './facts.ts';
 import { checkInPart, checkWhole } from './integrity.ts';
@@ -17,7 +17,14 @@ import { APPLICATION_ID, MIGRATIONS, PAGE_BYTES } from './schema.ts';
 export function openVault(file: string, checkedAtStartBytes: number, migrations = MIGRATIONS): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
-    if (!existsSync(file) && walBytes(file) === 0) create(file, migrations);
+    if (!existsSync(file) && walBytes(file) === 0) {
+      // A vault that took restrictions has a store: one that is made anew in its place would have lost everybody.
+      if (existsSync(`${file}-restrictions`))
+        throw new StoreError(
+          `store ${file} is gone, and ${file}-restrictions is still there: restore a backup, or move that away too`,
+        );
+      create(file, migrations);
+    }
     checkFile(file);
     checkBeforeUse(file, checkedAtStartBytes, migrations.length);
     database = new DatabaseSync(file, { timeout: 1000 });
@@ -99,16 +106,7 @@ function create(file: string, migrations: readonly string[]): void {
 
 /** Both in one folder. After it has returned, no power cut brings the old state back. */
 export function renameDurably(from: string, to: string): void {
-  sync(from);
+  syncPath(from);
   renameSync(from, to);
-  sync(dirname(to));
-}
-
-function sync(path: string): void {
-  const descriptor = openSync(path, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
+  syncPath(dirname(to));
 }
