@@ -7,6 +7,7 @@ import { UnknownDid } from '../vault/did-document.ts';
 import { locationOfDidWeb, locationOfDidWebvh } from '../vault/did-location.ts';
 import { findDocumentProblems } from '../vault/read-did-document.ts';
 import { resolveSelfDescribing } from '../vault/self-describing-did.ts';
+import { parseZonedTime } from '../vault/utc-time.ts';
 import { LogVerifier } from '../vault/webvh/log-verifier.ts';
 import { VersionNotFound, type VersionSelector } from '../vault/webvh/select-version.ts';
 import { InvalidLog, type VerifiedLog } from '../vault/webvh/verified-log.ts';
@@ -150,8 +151,9 @@ function selectorOf(query: string | undefined): VersionSelector | undefined {
   if (more.length > 0) throw new UsageError('select a version in one way: versionId, versionTime or versionNumber');
   if (name === 'versionId') return { versionId: value };
   if (name === 'versionNumber' && /^[1-9]\d{0,8}$/.test(value)) return { versionNumber: Number(value) };
-  const time = name === 'versionTime' ? Date.parse(value.replace(' ', '+')) : Number.NaN;
-  if (!Number.isNaN(time)) return { versionTime: time };
+  // A query's plus reads as a blank.
+  const time = name === 'versionTime' ? parseZonedTime(value.replace(' ', '+')) : undefined;
+  if (time !== undefined) return { versionTime: time };
   throw new UsageError('select a version with versionId=NUMBER-HASH, versionTime=2026-05-04T10:00:00Z or versionNumber=1');
 }
 

@@ -43,14 +43,19 @@ export async function acceptRestriction(body: Uint8Array, settings: AcceptRestri
     throw new Problem('unavailable', 'The DID of the author cannot be resolved now: send it again.', { cause: error });
   }
   if (restriction === undefined)
-    throw new Problem('signature-invalid', 'The restriction does not verify under a current key of its author.');
+    throw new Problem('signature-invalid', 'The restriction does not verify under a current key of its author.', {
+      errors: [{ field: 'restriction', detail: 'does not verify' }],
+    });
   // Kept, it would make the feed one that no new gateway could believe.
   if (!holdsForGood)
     throw invalid('restriction.at', 'is not in the time of the key that signed it: set the clock and sign it again');
   if (entitled.rootAgent !== undefined) settings.rate.take(entitled.rootAgent, restriction.effect === 'revoke');
   const { outcome, sequence } = await keep(restriction, settings.store);
   // The id is chosen by the author, so that a repetition is one.
-  if (outcome === 'taken') throw new Problem('idempotency-key-reused', 'Another restriction has this id: choose a new one.');
+  if (outcome === 'taken')
+    throw new Problem('idempotency-key-reused', 'Another restriction has this id: choose a new one.', {
+      errors: [{ field: 'restriction.id', detail: 'is that of another restriction' }],
+    });
   const { id } = restriction;
   const headers = { location: `/v1/restrictions/${id}`, ...(outcome === 'repeated' && { 'idempotency-replayed': 'true' }) };
   return { status: 201, headers, body: { id, sequence } };
@@ -61,7 +66,10 @@ function readPosted(bytes: Uint8Array) {
   try {
     body = parseStrictJson(bytes);
   } catch (error) {
-    if (error instanceof JsonError) throw new Problem('malformed-request', `The body is ${error.message}.`);
+    if (error instanceof JsonError)
+      throw new Problem('malformed-request', `The body is ${error.message}.`, {
+        errors: [{ field: 'body', detail: `is ${error.message}` }],
+      });
     throw error;
   }
   const result = postedRestriction.safeParse(body);

@@ -137,7 +137,10 @@ function readBody(bytes: Uint8Array): z.infer<typeof posted> {
   try {
     body = parseStrictJson(bytes);
   } catch (error) {
-    if (error instanceof JsonError) throw new Problem('malformed-request', `The body is ${error.message}.`);
+    if (error instanceof JsonError)
+      throw new Problem('malformed-request', `The body is ${error.message}.`, {
+        errors: [{ field: 'body', detail: `is ${error.message}` }],
+      });
     throw error;
   }
   const result = posted.safeParse(body);
@@ -168,10 +171,7 @@ function toProblem(error: unknown): Problem | undefined {
   if (error instanceof NotAdmitted) return new Problem(error.refusal, error.message, { errors: error.errors });
   if (error instanceof RegistryConflict) {
     const [code, detail] = CONFLICTS[error.conflict];
-    if (code === 'nonce-replayed') return alreadySeen();
-    const errors =
-      code === 'key-already-registered' ? [{ field: 'entry.state.verificationMethod', detail: 'has such a key' }] : [];
-    return new Problem(code, detail, { errors });
+    return code === 'nonce-replayed' ? alreadySeen() : new Problem(code, detail);
   }
   if (error instanceof UnavailableDid)
     return new Problem('unavailable', 'The log could not be verified now: send it again.', { cause: error });

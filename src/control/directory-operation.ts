@@ -42,7 +42,7 @@ export function directoryOperation(settings: DirectorySettings): Operation {
     path: PATH,
     summary: 'The current keys of an agent, or of all agents, as a signed JWK Set',
     description:
-      'The signature is tagged `http-message-signatures-directory` and is made with the key of the vault (`control.key`): it says that the vault lists these keys. That they are the agent’s is said by the log of the DID in `controller`.',
+      'The signature is tagged `http-message-signatures-directory` and is made with the key of the vault (`control.key`), which stands at the end of the first page of all, without a `controller`: it says that the vault lists these keys. That they are the agent’s is said by the log of the DID in `controller`.',
     parameters: noParameters,
     query: directoryQuery,
     responses: {
@@ -65,8 +65,15 @@ export function directoryOperation(settings: DirectorySettings): Operation {
       // What it signs, the vault says as itself only.
       if (request.authority !== authority) throw new Problem('misdirected', 'The Host must be that of the origin of the vault.');
       const { keys, next } = agent === undefined ? await readAll(settings, cursor, limit) : readOne(settings, agent);
+      const isFirst = agent === undefined && cursor === undefined;
       const query = next === undefined ? undefined : `${PATH}?${new URLSearchParams({ cursor: next, limit: String(limit) })}`;
-      return signedReply(JSON.stringify({ keys }), query && `<${query}>; rel="next"`, request, key, settings.clock());
+      return signedReply(
+        JSON.stringify({ keys: isFirst ? [...keys, ownKey(key)] : keys }),
+        query && `<${query}>; rel="next"`,
+        request,
+        key,
+        settings.clock(),
+      );
     },
   });
 }
@@ -111,6 +118,12 @@ function publishedKey(did: string, { key, expires }: VerificationMethod, since: 
     ...(expires !== undefined && { exp: Math.floor(expires / 1000) }),
     controller: did,
   };
+}
+
+/** Whoever reads the directory finds here what it is signed with; it is no agent's. */
+function ownKey({ publicKey }: PrivateKey): PublishedKey {
+  const { alg: _, ...material } = publicKey.jwk;
+  return { ...(material as Pick<PublishedKey, 'kty'>), kid: publicKey.jkt, use: 'sig' };
 }
 
 /** RFC 9421 section 2.4: what the request asked is covered too, or the keys of one agent could be shown as those of another. */

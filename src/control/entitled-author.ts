@@ -27,19 +27,15 @@ export async function entitle(
 ): Promise<Entitled> {
   if (!by.startsWith(THUMBPRINT_URN)) {
     if (operators().includes(by) || administrators().includes(by)) return { rootAgent: undefined };
-    throw new Problem('operator-not-allowed', 'The author is neither an operator nor an administrator of this vault.');
+    throw notEntitled('The author is neither an operator nor an administrator of this vault.');
   }
-  if (tokens === undefined)
-    throw new Problem('operator-not-allowed', 'An issuer’s key comes with a chain in which a link binds it.');
+  if (tokens === undefined) throw notEntitled('An issuer’s key comes with a chain in which a link binds it.', 'chain');
   const chain = await verifyChain(tokens);
   const place = chain?.links.findIndex(({ jkt }) => `${THUMBPRINT_URN}${jkt}` === by) ?? -1;
   if (chain === undefined || place === -1 || !operators().includes(chain.operator.did))
-    throw new Problem(
-      'operator-not-allowed',
-      'The chain does not verify under an operator of this vault, or does not bind the key.',
-    );
+    throw notEntitled('The chain does not verify under an operator of this vault, or does not bind the key.', 'chain');
   if (chain.room[place] === 0)
-    throw new Problem('operator-not-allowed', 'The chain leaves no room below the key, so nothing is the key’s to restrict.');
+    throw notEntitled('The chain leaves no room below the key, so nothing is the key’s to restrict.', 'chain');
   assertBelow(chain, place, target);
   return { rootAgent: chain.links[0]?.agent };
 }
@@ -62,4 +58,8 @@ export function assertMayLift(by: string, narrowedBy: string, { administrators }
 
 export function invalid(field: string, detail: string): Problem {
   return new Problem('invalid-body', 'The restriction is not one that could be in force.', { errors: [{ field, detail }] });
+}
+
+function notEntitled(detail: string, field = 'restriction.by'): Problem {
+  return new Problem('operator-not-allowed', detail, { errors: [{ field, detail: 'gives no say over anything here' }] });
 }

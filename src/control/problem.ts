@@ -56,6 +56,33 @@ export interface FieldError {
   readonly detail: string;
 }
 
+/** What is at fault where a problem does not say more. */
+const FIELDS: Readonly<Partial<Record<ProblemCode, string>>> = {
+  'signature-missing': 'Signature-Input',
+  'signature-input': 'Signature-Input',
+  'signature-expired': 'Signature-Input',
+  'clock-skew': 'Signature-Input',
+  'signature-invalid': 'Signature',
+  'digest-mismatch': 'Content-Digest',
+  'nonce-replayed': 'Signature-Input',
+  'operator-not-allowed': 'Signature-Input',
+  'not-found': 'path',
+  'not-registered': 'did',
+  deactivated: 'did',
+  'already-registered': 'entry.state.id',
+  'key-already-registered': 'entry.state.verificationMethod',
+  'stale-version': 'entry.versionId',
+  'content-too-large': 'body',
+  'unsupported-media-type': 'Content-Type',
+  misdirected: 'Host',
+  'idempotency-key-reused': 'Idempotency-Key',
+};
+
+function fieldOf(code: ProblemCode): FieldError[] {
+  const field = FIELDS[code];
+  return field === undefined ? [] : [{ field, detail: PROBLEMS[code].title }];
+}
+
 /** Ends a request. The detail is for the caller: free of credentials and of what the caller sent. */
 export class Problem extends Error {
   override readonly name = 'Problem';
@@ -74,7 +101,7 @@ export class Problem extends Error {
   ) {
     super(detail, cause === undefined ? undefined : { cause });
     this.code = code;
-    this.errors = errors;
+    this.errors = errors.length > 0 ? errors : fieldOf(code);
     this.headers = headers;
   }
 }

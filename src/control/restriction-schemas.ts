@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { MAX_RESTRICTION_CHARACTERS, TARGET_KINDS } from '../restrictions/restriction.ts';
 import { feedSchema } from '../restrictions/restriction-feed.ts';
 import { authorizationDetailsSchema } from '../token/authorization-details.ts';
+import { digits } from './digits.ts';
 
 const id = z.string().describe('128 bits, base64url');
 const sequence = z.int().min(1).describe('its number in this vault, from 1 without gaps');
@@ -73,20 +74,19 @@ export const RESTRICTION_COMPONENTS = {
   Acknowledgement: acknowledgement,
 } as const;
 
-const wholeNumber = z.coerce.number().int().min(0);
-const wait = wholeNumber.max(25).default(0);
+const wait = digits(0, 25).default(0);
 
 export const restrictionParameters = z.strictObject({
   id: z.string().regex(/^[A-Za-z0-9_-]{22}$/, 'must be the id of a restriction'),
 });
-export const acknowledgementParameters = z.strictObject({ sequence: z.coerce.number().int().min(1) });
+export const acknowledgementParameters = z.strictObject({ sequence: digits(1) });
 export const acknowledgementQuery = z.strictObject({ wait: wait.describe('seconds to wait for those that are missing') });
 export const restrictionsQuery = z.strictObject({
-  after: wholeNumber.default(0).describe('`next` of the page before'),
-  limit: wholeNumber.min(1).max(200).default(50).describe('most items of the page'),
+  after: digits(0).default(0).describe('`next` of the page before'),
+  limit: digits(1, 200).default(50).describe('most items of the page'),
 });
 export const feedQuery = z.strictObject({
-  after: wholeNumber.default(0).describe('sequence of the last restriction that was read'),
+  after: digits(0).default(0).describe('sequence of the last restriction that was read'),
   epoch: z.string().max(200).optional().describe('as the answer before gave it; without it nothing is told but the epoch'),
   wait: wait.describe('seconds to wait for a restriction'),
   follower: z
@@ -94,6 +94,6 @@ export const feedQuery = z.strictObject({
     .regex(/^[A-Za-z0-9_-]{22,43}$/, 'must be 128 bits or more in base64url')
     .optional()
     .describe('secret name of the gateway that asks'),
-  applied: wholeNumber.optional().describe('sequence everything up to which is in force there'),
-  bound: wholeNumber.max(3600).optional().describe('seconds without an answer after which it denies everything'),
+  applied: digits(0).optional().describe('sequence everything up to which is in force there'),
+  bound: digits(0, 3600).optional().describe('seconds without an answer after which it denies everything'),
 });

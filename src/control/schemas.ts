@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { SIGHTING_COMPONENTS } from '../sightings/views.ts';
+import { digits } from './digits.ts';
 import { EVENT_COMPONENTS } from './event-schemas.ts';
 import { RESTRICTION_COMPONENTS } from './restriction-schemas.ts';
 
@@ -94,11 +95,14 @@ export const keyDirectory = z
         use: z.literal('sig'),
         nbf: z.int().optional().describe('seconds since the epoch of the first version with the key'),
         exp: z.int().optional().describe('seconds since the epoch from which the key does not hold any more'),
-        controller: did.describe("the agent's DID"),
+        controller: did.optional().describe("the agent's DID; absent of the vault's own key, which signs the directory"),
       }),
     ),
   })
-  .meta({ title: 'KeyDirectory', description: 'A JWK Set of the current capabilityInvocation keys of agents.' });
+  .meta({
+    title: 'KeyDirectory',
+    description: 'A JWK Set of the current capabilityInvocation keys of agents, and the key of the vault that signs it.',
+  });
 
 export const problem = z
   .strictObject({
@@ -141,7 +145,7 @@ export const operatorParameters = z.strictObject({ operator: name });
 export const agentParameters = z.strictObject({ operator: name, agent: name });
 
 const cursor = z.string().max(4096).optional().describe('`next` of the page before');
-const limit = z.coerce.number().int().min(1).max(200).default(50).describe('most items of the page');
+const limit = digits(1, 200).default(50).describe('most items of the page');
 export const pageQuery = z.strictObject({ cursor, limit });
 export const registrationQuery = z.strictObject({
   operator: did.optional().describe('only what belongs to this operator'),
@@ -154,12 +158,9 @@ export const directoryQuery = z.strictObject({
   limit,
 });
 export const changesQuery = z.strictObject({
-  after: z.coerce
-    .number()
-    .int()
-    .min(0)
+  after: digits(0)
     .optional()
     .describe('sequence of the last change that is known; without it the answer only says where the vault stands'),
   epoch: z.string().max(200).optional().describe('as the answer before gave it'),
-  wait: z.coerce.number().int().min(0).max(25).default(0).describe('seconds to wait for a change'),
+  wait: digits(0, 25).default(0).describe('seconds to wait for a change'),
 });

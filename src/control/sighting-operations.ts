@@ -10,6 +10,7 @@ import { TREE_KINDS } from '../sightings/sighting-reader.ts';
 import { sessionPage, sessionView, treeView } from '../sightings/views.ts';
 import type { AuthenticateReader, Reader } from './authenticate-reader.ts';
 import { badCursor, decodeCursor, encodeCursor } from './cursor.ts';
+import { digits } from './digits.ts';
 import { type Call, defineOperation, type Operation, type Reply } from './operation.ts';
 import { Problem, type ProblemCode, SIGNED_PROBLEMS } from './problem.ts';
 import { noParameters } from './schemas.ts';
@@ -32,21 +33,21 @@ const identifier = z
   .max(4200)
   .regex(/^[!-~]+$/, 'must be visible ASCII characters');
 const flag = z.enum(['true', 'false']).default('false');
-const links = z.coerce.number().int().min(1).max(1000).default(200).describe('most links');
+const links = digits(1, 1000).default(200).describe('most links');
 
 const sessionsQuery = z.strictObject({
   operator: identifier.optional().describe('DID: only its chains; an operator sees no others anyway'),
   agent: identifier.optional().describe('DID: only sessions that this agent opened'),
   all: flag.describe('those that have expired or are revoked, too'),
   cursor: z.string().max(4096).optional().describe('`next` of the page before'),
-  limit: z.coerce.number().int().min(1).max(200).default(50).describe('most items of the page'),
+  limit: digits(1, 200).default(50).describe('most items of the page'),
 });
 const sessionParameters = z.strictObject({ sid: identifier.max(256).describe('percent-encoded') });
 const treeQuery = z.strictObject({
   kind: z.enum(TREE_KINDS).describe('what `id` is; of a key, its thumbprint, of a token, its jti'),
   id: identifier,
   live: flag.describe('only what is in force'),
-  depth: z.coerce.number().int().min(0).max(5).default(5).describe('how deep below the root what is below `id` is shown'),
+  depth: digits(0, 5).default(5).describe('how deep below the root what is below `id` is shown'),
   limit: links,
 });
 

@@ -5,7 +5,7 @@
 import type { DidDocument, Purpose } from './did-document.ts';
 import { type UnavailableDid, UnknownDid } from './did-document.ts';
 import { type EntryProblem, findSecrets, type PostedEntry, readPostedEntry } from './posted-entry.ts';
-import { findDocumentProblems, readDidDocument } from './read-did-document.ts';
+import { findDocumentProblems, readDidDocument, thumbprintsIn } from './read-did-document.ts';
 import type { Addition, Kind, NewRegistration, Registered, VaultStore } from './registry.ts';
 import { placeOf, type VaultPlace } from './vault-place.ts';
 import { InvalidLog, type VerifiedLog } from './webvh/verified-log.ts';
@@ -91,7 +91,7 @@ export async function admitRegistration(posted: Posted, settings: AdmissionSetti
   const document = readAdmissible(log, kind, operator, author, settings);
   if (log.deactivated) refuse('entry.parameters.deactivated', 'a DID is not registered to be dead');
   if (!log.parameters.portable) refuse('entry.parameters.portable', 'must be true, so that the DID can leave this vault');
-  const thumbprints = thumbprintsOf(document);
+  const thumbprints = thumbprintsIn(log.state);
   return { admitted: { kind, operator, path: place.path, line: entry.line, log, witness, thumbprints }, document };
 }
 
@@ -103,7 +103,9 @@ export async function admitVersion(did: string, posted: Posted, settings: Admiss
   if (before === undefined || kept === undefined || before.kind !== kind)
     throw new NotAdmitted('not-registered', `No ${kind} of this DID is registered here.`);
   if (!controls(author, before, kept.log))
-    throw new NotAdmitted('not-controller', 'The document in force does not name this operator as its controller.');
+    throw new NotAdmitted('not-controller', 'The document in force does not name this operator as its controller.', [
+      { field: 'Signature-Input', detail: 'names a key of another operator than those in the controller of the DID' },
+    ]);
   if (before.deactivated) throw new NotAdmitted('deactivated', 'The DID is deactivated: its log takes no more entries.');
   const entry = readOrRefuse(posted.entry);
   if (entry.untrustedVersion !== before.version + 1) {
@@ -117,7 +119,7 @@ export async function admitVersion(did: string, posted: Posted, settings: Admiss
     settings,
   );
   const document = readAdmissible(log, kind, before.operator, author, settings);
-  return { admitted: { did, line: entry.line, log, witness: posted.witness, thumbprints: thumbprintsOf(document) }, document };
+  return { admitted: { did, line: entry.line, log, witness: posted.witness, thumbprints: thumbprintsIn(log.state) }, document };
 }
 
 function refuse(field: string, detail: string): never {
@@ -190,9 +192,9 @@ function readAdmissible(
   { clock }: AdmissionSettings,
 ): DidDocument {
   const { did, versionId } = log;
-  if (log.deactivated) return { did, controller: [], verificationMethods: [], versionId };
   const errors: EntryProblem[] = findDocumentProblems(did, log.state).map(toEntryProblem);
-  if (log.parameters.nextKeyHashes.length === 0) {
+  if (log.deactivated && errors.length === 0) return { did, controller: [], verificationMethods: [], versionId };
+  if (!log.deactivated && log.parameters.nextKeyHashes.length === 0) {
     errors.push({
       field: 'entry.parameters.nextKeyHashes',
       detail: 'must commit to the next key: pre-rotation is what recovers a DID',
@@ -225,8 +227,4 @@ function toEntryProblem(problem: string): EntryProblem {
   return field === undefined || detail === undefined
     ? { field: 'entry.state', detail: problem }
     : { field: `entry.state.${field}`, detail };
-}
-
-function thumbprintsOf({ verificationMethods }: DidDocument): string[] {
-  return [...new Set(verificationMethods.map(({ key }) => key.jkt))];
 }

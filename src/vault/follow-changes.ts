@@ -23,7 +23,7 @@ export interface FollowSettings {
 
 /** Seconds that the vault may hold an answer back. */
 const WAIT_SECONDS = 20;
-const RETRY_MILLIS = { least: 200, most: 5000 };
+const RETRY_MILLIS = { least: 200, most: 500 };
 
 /** @returns to be called to end it */
 export function followChanges(settings: FollowSettings): () => void {

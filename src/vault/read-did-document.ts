@@ -4,7 +4,7 @@
 
 import type { DidDocument, Purpose, VerificationMethod } from './did-document.ts';
 import { UnknownDid } from './did-document.ts';
-import { MethodError, readVerificationMethod } from './read-verification-method.ts';
+import { MethodError, readAnyKey, readVerificationMethod } from './read-verification-method.ts';
 
 /** Fields of the document with what is wrong with each, e.g. `verificationMethod[1].publicKeyJwk: the key is …`. */
 interface Findings {
@@ -31,11 +31,48 @@ export function readDidDocument(did: string, untrusted: unknown, versionId?: str
   return { did, controller, verificationMethods, versionId };
 }
 
-/** What keeps a document from being registered: also the keys that a reader would only leave out. Empty when nothing does. */
+/**
+ * What keeps a document from being registered: also the keys that a reader would only leave out, whatever they are for. Empty when
+ * nothing does.
+ */
 export function findDocumentProblems(did: string, untrusted: unknown): string[] {
   const findings: Findings = { fatal: [], leftOut: [] };
   examine(did, untrusted, findings);
-  return [...findings.fatal, ...findings.leftOut];
+  const problems = [...findings.fatal, ...findings.leftOut];
+  for (const { place, untrusted: method } of methodsOf(untrusted)) {
+    try {
+      readAnyKey(method);
+    } catch (error) {
+      if (!(error instanceof MethodError)) throw error;
+      // Of one that is used the rest was looked at too.
+      if (!problems.some((known) => known.startsWith(`${place}.`))) problems.push(`${place}.${error.member}: ${error.message}`);
+    }
+  }
+  return problems;
+}
+
+/** Thumbprints of all keys in a document that was found without problems, of whatever purpose, the revoked ones included. */
+export function thumbprintsIn(untrusted: unknown): string[] {
+  return [...new Set(methodsOf(untrusted).flatMap(({ untrusted: method }) => readAnyKey(method)?.jkt ?? []))];
+}
+
+/** Relationships of DID Core that may hold a method by themselves. */
+const HOLDERS = [
+  'verificationMethod',
+  'capabilityInvocation',
+  'assertionMethod',
+  'authentication',
+  'keyAgreement',
+  'capabilityDelegation',
+] as const;
+
+function methodsOf(document: unknown): Pick<Candidate, 'place' | 'untrusted'>[] {
+  if (!isObject(document)) return [];
+  return HOLDERS.flatMap((holder) => {
+    const listed = document[holder];
+    const methods = Array.isArray(listed) ? listed.slice(0, MOST.references) : [];
+    return methods.flatMap((method, at) => (isObject(method) ? [{ place: `${holder}[${at}]`, untrusted: method }] : []));
+  });
 }
 
 function examine(did: string, untrusted: unknown, findings: Findings) {

@@ -33,6 +33,29 @@ export function readVerificationMethod(did: string, untrusted: Readonly<Record<s
   return readTime(untrusted, 'revoked') === undefined ? { key, expires } : undefined;
 }
 
+/** Kinds of keys that the profile uses, by whatever spelling: of these one that is not valid is nowhere to stand. */
+const OURS: ReadonlySet<unknown> = new Set(['Ed25519', 'P-256', 'RSA']);
+const TYPES: ReadonlySet<unknown> = new Set(['JsonWebKey', 'JsonWebKey2020', 'Multikey']);
+const OURS_AS_MULTIKEY = /^z(?:6Mk|Dn)/;
+
+/**
+ * A key of any purpose, for whoever admits documents.
+ * @returns `undefined` for a kind of key that is not used here
+ * @throws {MethodError} for one that is, and is not valid
+ */
+export function readAnyKey(untrusted: Readonly<Record<string, unknown>>): PublicKey | undefined {
+  if (!TYPES.has(untrusted.type)) return undefined;
+  try {
+    return readKey(untrusted);
+  } catch (error) {
+    const { publicKeyJwk, publicKeyMultibase } = untrusted;
+    const { kty, crv }: Record<string, unknown> = { ...(typeof publicKeyJwk === 'object' && publicKeyJwk) };
+    const isOurs = OURS.has(crv ?? kty) || OURS_AS_MULTIKEY.test(String(publicKeyMultibase));
+    if (error instanceof MethodError && !isOurs) return undefined;
+    throw error;
+  }
+}
+
 function readKey({ type, publicKeyJwk, publicKeyMultibase, ...others }: Readonly<Record<string, unknown>>): PublicKey {
   const jwk = type === 'JsonWebKey' || type === 'JsonWebKey2020';
   if (!jwk && type !== 'Multikey') throw new MethodError('type', 'is not supported: use JsonWebKey');

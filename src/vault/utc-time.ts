@@ -9,3 +9,14 @@ export function parseUtcTime(text: string): number | undefined {
   // Date.parse takes June 31st for July 1st.
   return new Date(millis).toISOString().slice(0, 19) === text.slice(0, 19) ? millis : undefined;
 }
+
+const ZONE = /(?<sign>[+-])(?<hours>\d\d):(?<minutes>[0-5]\d)$/;
+
+/** As a person or another program may write it: of any zone, but of one. @returns as {@link parseUtcTime} */
+export function parseZonedTime(text: string): number | undefined {
+  const { sign, hours, minutes } = ZONE.exec(text)?.groups ?? {};
+  if (sign === undefined) return parseUtcTime(text);
+  const there = parseUtcTime(text.replace(ZONE, 'Z'));
+  const ahead = (Number(hours) * 60 + Number(minutes)) * 60_000;
+  return there === undefined || Number(hours) > 14 ? undefined : there - (sign === '+' ? ahead : -ahead);
+}

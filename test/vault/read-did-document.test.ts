@@ -3,9 +3,10 @@
 import { base58 } from '@scure/base';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { generatePrivateKey } from '../../src/crypto/private-key.ts';
 import { type DidDocument, UnknownDid } from '../../src/vault/did-document.ts';
 import { didKeyOf } from '../../src/vault/did-key.ts';
-import { findDocumentProblems, readDidDocument } from '../../src/vault/read-did-document.ts';
+import { findDocumentProblems, readDidDocument, thumbprintsIn } from '../../src/vault/read-did-document.ts';
 import { keyOf } from '../keys.ts';
 
 const DID = 'did:webvh:QmfJkHg95gQdGDCwGPaS3NXjbEUYKWj9fkA5ef3fi3ciW1:vault.example:agents:acme:one';
@@ -243,6 +244,24 @@ describe('a key that does not hold, in a document that does', () => {
     expect(findDocumentProblems(DID, document({ publicKeyJwk: { ...x25519, d: x25519.x } }))).toEqual([
       'verificationMethod[1].publicKeyJwk: has private key material',
     ]);
+  });
+
+  test('one that is not valid keeps a document from being registered, whatever it is for, and is found among its keys', () => {
+    const weak = { kty: 'OKP', crv: 'Ed25519', x: 'AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' };
+    const added = method({ id: '#key-2', publicKeyJwk: weak });
+    for (const holder of ['verificationMethod', 'authentication', 'keyAgreement', 'capabilityDelegation']) {
+      const document = { ...documentWith(), [holder]: [...(holder === 'verificationMethod' ? [method()] : []), added] };
+      expect(keysIn(document)).toEqual(invoking);
+      expect(findDocumentProblems(DID, document)).toEqual([expect.stringContaining('small-order')]);
+    }
+    const good = generatePrivateKey('Ed25519').publicKey;
+    const document = {
+      ...documentWith(),
+      authentication: [method({ id: '#key-2', publicKeyJwk: good.jwk, revoked: '2020-01-01T00:00:00Z' })],
+    };
+    expect(findDocumentProblems(DID, document)).toEqual([]);
+    expect(thumbprintsIn(document)).toContain(good.jkt);
+    expect(thumbprintsIn(document)).toHaveLength(2);
   });
 
   test.each<[string, unknown]>([
