@@ -84,7 +84,7 @@ function readBody(request: InboundRequest, body: Uint8Array, operation: Operatio
   const type = singleLine(request.fields, 'content-type');
   if (typeof type !== 'string') throw new Undetermined('Send one content-type.');
   if (operation.body === 'multipart') return readMultipart(type, body);
-  if (!/^application\/json[ \t]*(;[ \t]*charset="?utf-8"?[ \t]*)?$/i.test(type))
+  if (!operation.jsonAs?.includes(type) && !/^application\/json[ \t]*(;[ \t]*charset="?utf-8"?[ \t]*)?$/i.test(type))
     throw new Undetermined('Send the body as application/json in UTF-8.');
   let value: unknown;
   try {

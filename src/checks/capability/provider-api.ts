@@ -35,6 +35,8 @@ export interface Operation {
   readonly path: string;
   /** `json`: a JSON object is due; `multipart`: multipart/form-data whose text fields stand in `body` as strings (those named `x[]` as arrays of strings); `none`: no content allowed. */
   readonly body: 'json' | 'multipart' | 'none';
+  /** Media types beside application/json under which SDKs send the same JSON. */
+  readonly jsonAs?: readonly string[];
   /** Query parameters the operation understands; any other is refused. */
   readonly query?: readonly string[];
   /** Throws {@link Undetermined} when the request leaves any doubt. */

@@ -14,6 +14,7 @@ const operation = z
     path: z.string(),
     body: z.enum(['json', 'multipart', 'none']),
     query: z.array(z.string().min(1)).optional(),
+    jsonAs: z.array(z.string()).optional(),
     wants: z.custom<unknown>((value) => typeof value === 'function', 'must be a function'),
   })
   .refine(({ method, body }) => method === 'POST' || body === 'none', 'only POST has a body');

@@ -5,7 +5,8 @@ import { type JsonObject, Undetermined } from './provider-api.ts';
 
 const CONTENT_TYPE = /^multipart\/form-data;[ \t]*boundary=(?:([\w'+.-]{1,70})|"([\w'+.-]{1,70})")$/i;
 const HEADER = /^(content-disposition|content-type|content-length): ([\x20-\x7e\x80-\xff]*)$/i;
-const DISPOSITION = /^form-data; name="([\w.-]{1,64})(\[\w{0,64}\])?"(?:; filename="([^"\\;]+)")?$/;
+// A semicolon in a filename only where nothing behind it could be taken for a parameter.
+const DISPOSITION = /^form-data; name="([\w.-]{1,64})(\[\w{0,64}\])?"(?:; filename="((?:[^"\\;]|;(?![^"]*=))+)")?$/;
 const TEXT_TYPE = /^text\/plain(?:; ?charset=utf-8)?$/i;
 const MOST_PARTS = 256;
 const LONGEST_HEAD = 2048;

@@ -90,7 +90,11 @@ describe('invoke', () => {
       ['a'],
       'unstated',
     ],
-    ['Llama', 'meta.llama3-1-70b-instruct-v1:0', { prompt: 'x', max_gen_len: 5 }, 'chat', [], 'unstated'],
+    ['Llama', 'meta.llama3-1-70b-instruct-v1:0', { prompt: 'x', max_gen_len: 5 }, 'chat', [], 5],
+    ['Llama without a limit', 'us.meta.llama3-1-70b-instruct-v1:0', { prompt: 'x', max_tokens: 5 }, 'chat', [], 'unstated'],
+    ['Mistral', 'mistral.mistral-large-2402-v1:0', { prompt: 'x', max_tokens: 5 }, 'chat', [], 5],
+    ['Titan', 'amazon.titan-text-express-v1', { inputText: 'x', textGenerationConfig: { maxTokenCount: 5 } }, 'chat', [], 5],
+    ['Nova with a limit', 'amazon.nova-lite-v1:0', { messages, inferenceConfig: { maxTokens: 5 } }, 'chat', [], 5],
     ['Titan embeddings', 'amazon.titan-embed-text-v2:0', { inputText: 'x' }, 'embed', [], 0],
     ['Cohere embeddings', 'cohere.embed-english-v3', { texts: ['x'], input_type: 'search_query' }, 'embed', [], 0],
     [
@@ -112,6 +116,7 @@ describe('invoke', () => {
     ['tools in a message', 'moonshot.kimi-k2-thinking', { messages: [{ role: 'system', tools: [] }] }, /not in a message/],
     ['an unknown member', 'amazon.titan-text-express-v1', { inputText: 'x', plugins: [] }, /`plugins` is not known/],
     ['a look-alike of Claude', 'evil.x.anthropic.claude', { ...claudeBody }, /not known for this model/],
+    ['a video', 'amazon.nova-reel-v1:1', { taskType: 'TEXT_VIDEO' }, /something else than text/],
     ['a prompt ARN', 'arn:aws:bedrock:us-east-1:1:prompt:X', { messages }, /not an ARN/],
   ])('refuses %s', (_, model, body, message) => {
     expect(refusal(() => post(model, 'invoke', body))).toMatch(message);

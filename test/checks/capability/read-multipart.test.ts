@@ -32,6 +32,10 @@ describe('readMultipart', () => {
       prompt: 'Füchse\r\n--im Wald',
     });
   });
+  it('takes a filename with a semicolon where nothing behind it looks like a parameter', () => {
+    const head = 'Content-Disposition: form-data; name="file"; filename="Talk (1); 2.wav"';
+    expect(readMultipart(TYPE, bytes(part(head)))).toEqual({});
+  });
   it.each([
     ['a quoted boundary', 'multipart/form-data; boundary="XX"', field('a', 'b') + END],
     ['no line end after the last boundary', TYPE, `${field('a', 'b')}--XX--`],

@@ -2,14 +2,15 @@
 
 import { type OperationInput, type ProviderApi, Undetermined } from '../provider-api.ts';
 import { modelName, read } from '../readers/members.ts';
-import { chat, embeddings, images, modelInBody, responses, speech, transcript } from '../readers/openai-body.ts';
+import { chat, embeddings, images, modelInBody, models, responses, speech, transcript } from '../readers/openai-body.ts';
 
 const query = ['api-version'];
 
 function deployment({ path, body }: OperationInput): string {
   const name = modelName(path.deployment);
   const stated = read(body, 'model');
-  if (stated !== undefined && stated !== name) {
+  // The SDK sends an empty one where the deployment stands in the path.
+  if (stated !== undefined && stated !== '' && stated !== name) {
     throw new Undetermined('`model` differs from the deployment in the path; leave it out or send the same name');
   }
   return name;
@@ -53,6 +54,14 @@ export const provider: ProviderApi = {
     },
     { method: 'POST', path: '/openai/v1/chat/completions', body: 'json', query, wants: chat(modelInBody) },
     { method: 'POST', path: '/openai/v1/responses', body: 'json', query, wants: responses(modelInBody) },
+    { method: 'POST', path: '/openai/responses', body: 'json', query, wants: responses(modelInBody) },
     { method: 'POST', path: '/openai/v1/embeddings', body: 'json', query, wants: embeddings(modelInBody) },
+    { method: 'POST', path: '/openai/v1/images/generations', body: 'json', query, wants: images(modelInBody) },
+    { method: 'POST', path: '/openai/v1/images/edits', body: 'multipart', query, wants: images(modelInBody) },
+    { method: 'POST', path: '/openai/v1/audio/speech', body: 'json', query, wants: speech(modelInBody) },
+    { method: 'POST', path: '/openai/v1/audio/transcriptions', body: 'multipart', query, wants: transcript(modelInBody) },
+    { method: 'POST', path: '/openai/v1/audio/translations', body: 'multipart', query, wants: transcript(modelInBody) },
+    { method: 'GET', path: '/openai/v1/models', body: 'none', query, wants: models },
+    { method: 'GET', path: '/openai/v1/models/{model}', body: 'none', query, wants: models },
   ],
 };

@@ -4,13 +4,16 @@
 import type { ProviderApi } from '../provider-api.ts';
 import { converse, invoke } from '../readers/bedrock-body.ts';
 
+// AWS's SDKs send a body that they do not make themselves as bytes, unless they are told.
+const jsonAs = ['application/octet-stream'];
+
 export const provider: ProviderApi = {
   name: 'bedrock',
   credential: { header: 'authorization', prefix: 'Bearer ' },
   baseUrl: { environment: 'AWS_ENDPOINT_URL_BEDROCK_RUNTIME', suffix: '' },
   operations: [
-    { method: 'POST', path: '/model/{modelId}/invoke', body: 'json', wants: invoke },
-    { method: 'POST', path: '/model/{modelId}/invoke-with-response-stream', body: 'json', wants: invoke },
+    { method: 'POST', path: '/model/{modelId}/invoke', body: 'json', jsonAs, wants: invoke },
+    { method: 'POST', path: '/model/{modelId}/invoke-with-response-stream', body: 'json', jsonAs, wants: invoke },
     { method: 'POST', path: '/model/{modelId}/converse', body: 'json', wants: converse },
     { method: 'POST', path: '/model/{modelId}/converse-stream', body: 'json', wants: converse },
   ],

@@ -15,6 +15,9 @@ const NOVA = /^(?:[a-z-]{2,12}\.)?amazon\.nova-/;
 const EMBEDS = /^(?:[a-z-]{2,12}\.)?(?:amazon\.titan-embed-|cohere\.embed-|amazon\.nova-[\w-]*embed|twelvelabs\.marengo-embed-)/;
 const DRAWS = /^(?:[a-z-]{2,12}\.)?(?:stability\.|amazon\.titan-image-|amazon\.nova-canvas-)/;
 
+const NO_CHAT = /^(?:[a-z-]{2,12}\.)?(?:amazon\.nova-(?:reel|sonic)|luma\.|twelvelabs\.|amazon\.rerank|cohere\.rerank)/;
+const FAMILY = /^(?:[a-z-]{2,12}\.)?(meta\.llama|mistral\.|cohere\.command|amazon\.titan-text)/;
+
 const CONVERSE = words(`messages system inferenceConfig toolConfig guardrailConfig additionalModelRequestFields
   additionalModelResponseFieldPaths requestMetadata performanceConfig serviceTier outputConfig`);
 // Further fields that go to the model as they are: only what is known to declare nothing.
@@ -57,7 +60,21 @@ export function invoke({ path, body }: OperationInput): WantedAccess {
   refuseToolsInMessages(body);
   const tools = converseTools(body);
   if (EMBEDS.test(model)) return { action: 'embed', model, tools, outputTokens: 0 };
-  return { action: DRAWS.test(model) ? 'image' : 'chat', model, tools, outputTokens: 'unstated' };
+  if (DRAWS.test(model)) return { action: 'image', model, tools, outputTokens: 'unstated' };
+  if (NO_CHAT.test(model))
+    throw new Undetermined('this model makes something else than text: no action of a capability is for it');
+  return { action: 'chat', model, tools, outputTokens: statedTokens(body, model) ?? 'unstated' };
+}
+
+/** Where the family of the model reads its limit; another member would be passed over there. */
+function statedTokens(body: JsonObject, model: string): number | undefined {
+  const within = (member: string) => asObject(read(body, member) ?? {}, `\`${member}\``);
+  if (NOVA.test(model)) return count(within('inferenceConfig'), 'maxTokens', 1);
+  const [, family = ''] = FAMILY.exec(model) ?? [];
+  if (family === 'meta.llama') return count(body, 'max_gen_len', 1);
+  if (family === 'mistral.' || family === 'cohere.command') return count(body, 'max_tokens', 1);
+  if (family === 'amazon.titan-text') return count(within('textGenerationConfig'), 'maxTokenCount', 1);
+  return undefined;
 }
 
 function modelId(path: OperationInput['path']): string {
