@@ -224,3 +224,14 @@ ${SIDECAR}  gatewayCa: gw.pem
     expect(configuration.verify?.service.listen).toBe('127.0.0.1:9000');
   });
 });
+
+test('a port beyond loopback needs TLS, whichever the role', () => {
+  const withService = (text: string, listen: string, more = '') =>
+    text.replace(/^(\w+):\n/, `$1:\n  service: { listen: '${listen}'${more} }\n`);
+  for (const text of [GATEWAY, SIDECAR]) {
+    for (const listen of ['0.0.0.0:9001', '10.0.0.7:9001', '[::]:9001', 'gateway:9001'])
+      expect(problemsOf(withService(text, listen))).toEqual([expect.stringContaining('beyond loopback')]);
+    for (const listen of ['127.0.0.1:9001', 'localhost:9001', '[::1]:9001', 'unix:run/x.sock'])
+      expect(problemsOf(withService(text, listen))).toEqual([]);
+  }
+});

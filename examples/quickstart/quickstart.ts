@@ -46,6 +46,7 @@ async function main(): Promise<void> {
     );
     if ((await Promise.race([starting, interrupted.promise])) === 'interrupted') {
       await starting.catch(() => {});
+      process.exitCode = 130;
       return;
     }
     world = await starting;

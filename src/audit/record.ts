@@ -49,8 +49,9 @@ export function writeRecord(decision: Decision, request: InboundRequest | undefi
     restriction: deciding?.id,
     restriction_high_water: restriction?.highWaterMark ?? deciding?.highWaterMark,
     sid: agent && chain?.leaf.sid,
-    signature: signature && request && field(request, 'signature'),
-    signature_input: signature && request && field(request, 'signature-input'),
+    // Whole, or a part that nobody has verified could push out what was; the form bounds it.
+    signature: signature && request && line(request, 'signature'),
+    signature_input: signature && request && line(request, 'signature-input'),
     task: agent && chain?.leaf.task,
     token_hashes: agent && tokens?.token_hashes,
     tools: access?.tools,
@@ -87,12 +88,17 @@ function claimedFields(request: InboundRequest) {
 
 /** The digest as the client sent it, which was verified; made afresh where the field was not needed. */
 function contentDigestOf(request: InboundRequest): string {
-  return field(request, 'content-digest') ?? contentDigest(request.body);
+  return line(request, 'content-digest') ?? contentDigest(request.body);
 }
 
 function field(request: InboundRequest, name: string): string | undefined {
+  const value = line(request, name);
+  return value === undefined ? undefined : cut(value);
+}
+
+function line(request: InboundRequest, name: string): string | undefined {
   const value = singleLine(request.fields, name);
-  return typeof value === 'string' ? cut(value) : undefined;
+  return typeof value === 'string' ? value : undefined;
 }
 
 /** Lone surrogates cannot occur: fields hold one character for each byte, and methods and paths are ASCII. */

@@ -7,14 +7,16 @@ import { type Checks, makeChecks } from '../checks/checks.ts';
 import { NonceMemory } from '../checks/nonce/nonce-memory.ts';
 import { NO_RESTRICTIONS } from '../checks/restriction/check-restriction.ts';
 import { loadConfiguration } from '../config.ts';
-import { readPrivateKey } from '../crypto/private-key.ts';
+import { type PrivateKey, readPrivateKey } from '../crypto/private-key.ts';
 import { decide } from '../decide.ts';
 import { refuse } from '../decision.ts';
 import { parseCheckRequest } from '../ext-authz/parse-check-request.ts';
 import { providerRoutes } from '../serve/provider-routes.ts';
 import { readSecret } from '../serve/secret.ts';
 import { assertVerify } from '../serve/start-verify.ts';
+import { holdChain } from '../sign/held-chain.ts';
 import { signRequest } from '../sign/sign-request.ts';
+import { TokenError } from '../token/token-form.ts';
 import { trustOperators } from '../trust/operators.ts';
 import { selfDescribingResolver } from '../vault/resolver.ts';
 import { asChecked, parseCapturedRequest, parseHeader } from './captured-request.ts';
@@ -71,8 +73,11 @@ async function sign(options: SignOptions): Promise<void> {
   if (!URL.canParse(options.url))
     throw new UsageError('--url does not parse: give the whole URL, https://gateway.example/openai/v1/chat/completions');
   const url = new URL(options.url);
+  if (!/^https?:$/.test(url.protocol)) throw new UsageError('--url must begin with https:// or http://');
+  if (!/^[A-Z]{1,20}$/.test(options.method)) throw new UsageError('--method must be a method of HTTP, in capitals');
   const key = readPrivateKey(await readSecret({ file: options.key }, '--key'));
   const chain = (await readSecret({ file: options.capability }, '--capability', true)).split(/\s+/);
+  warnOfUseless(key, chain);
   const body = await readData(options.data);
   const own = (options.header ?? []).map(parseHeader);
   if (body.length > 0 && !own.some(([name]) => name === 'content-type')) own.push(['content-type', 'application/json']);
@@ -83,6 +88,17 @@ async function sign(options: SignOptions): Promise<void> {
   const headers = [...own, ...signRequest(request, { key, chain }, moment)];
   const lines = headers.map(([name, value]) => `${name}: ${value}`);
   print(options, { method: options.method, url: url.href, headers }, options.curl ? curl(options, url, lines) : lines.join('\n'));
+}
+
+/** Signed all the same: how a gateway refuses it may be what someone wants to see. */
+function warnOfUseless(key: PrivateKey, [root = '', ...links]: readonly string[]): void {
+  try {
+    holdChain(key, [root, ...links]);
+  } catch (error) {
+    if (!(error instanceof TokenError)) throw error;
+    const why = error.message.replace('sign.key', '--key');
+    process.stderr.write(`hermesbridge: no gateway will accept this: --capability ${why}\n`);
+  }
 }
 
 function curl({ method, data }: SignOptions, url: URL, lines: string[]): string {

@@ -28,18 +28,28 @@ export interface VerifySettings {
 }
 
 export function makeVerifyAnswer({ checks, appendRecord, noteSighting, clock, log }: VerifySettings): Answer {
-  return async (parsed) => {
+  return async (parsed, check) => {
     const request = parsed.denied ? undefined : parsed.proof;
     let decision = await conclude(parsed, checks());
+    if (check.givenUp) decision = late(decision);
     const reached = decision.effect === 'allow' ? decision.clearance : decision.reached;
     // With the nonce, and not before: neither a stranger nor who repeats what an agent once sent makes a sighting.
     if (noteSighting && reached.nonce && reached.chain && reached.form) noteSighting(reached.chain, reached.form.untrustedTokens);
-    const decisionId = reached.nonce?.decisionId ?? randomUUID();
+    check.id ??= reached.nonce?.decisionId ?? randomUUID();
+    const decisionId = check.id;
     const now = clock();
     const record = () => appendRecord(writeRecord(decision, request, decisionId, now), nonceToKeep(reached));
-    await record();
     const permitted = decision;
-    if (permitted.effect === 'allow' && request) decision = reconsider(permitted, request, checks());
+    try {
+      await record();
+    } catch (error) {
+      // It may be written all the same, and must not be the last word of a request that is answered with 503.
+      decision = late(permitted, error);
+      if (decision !== permitted) record().catch(() => {});
+      throw error;
+    }
+    if (check.givenUp) decision = late(permitted);
+    else if (permitted.effect === 'allow' && request) decision = reconsider(permitted, request, checks());
     // A second record, which denies what the first allowed: nothing of it reached the provider.
     if (decision !== permitted) await record();
     if (decision.effect === 'deny') {
@@ -56,6 +66,11 @@ export function makeVerifyAnswer({ checks, appendRecord, noteSighting, clock, lo
       metadata: Buffer.concat([chainMetadata(clearance), metadataStruct({ decision_id: decisionId })]),
     });
   };
+}
+
+/** What becomes of a permit of which the caller was told that there is no conclusion. */
+function late(decision: Decision, cause: unknown = new Error('the answer came too late')): Decision {
+  return decision.effect === 'allow' ? { ...indeterminate(cause), reached: decision.clearance } : decision;
 }
 
 function messageOf(cause: unknown): string | undefined {

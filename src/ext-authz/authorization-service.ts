@@ -12,7 +12,15 @@ import { parseCheckRequest } from './parse-check-request.ts';
 import { problem } from './problem.ts';
 
 /** A role's answer to a Check; a throw is answered with 503. */
-export type Answer = (parsed: Outcome<InboundRequest>) => Promise<Buffer>;
+export type Answer = (parsed: Outcome<InboundRequest>, check: CheckUnderWay) => Promise<Buffer>;
+
+/** What the two who may answer a Check tell each other, so that its record says what the caller was told. */
+export interface CheckUnderWay {
+  /** The decision's, once it has one. */
+  id: string | undefined;
+  /** The caller was told that there is no conclusion. */
+  givenUp: boolean;
+}
 
 export interface AuthorizationSettings {
   readonly answer: Answer;
@@ -29,6 +37,7 @@ const STEP_MILLIS = 50;
 export function makeCheckHandler(settings: AuthorizationSettings): handleUnaryCall<Buffer, Buffer> {
   return (call, callback) => {
     let replied = false;
+    const check: CheckUnderWay = { id: undefined, givenUp: false };
     const reply = (bytes: Buffer) => {
       if (replied) return;
       replied = true;
@@ -37,12 +46,14 @@ export function makeCheckHandler(settings: AuthorizationSettings): handleUnaryCa
     };
     const giveUp = (cause: unknown) => {
       if (replied) return;
-      const id = randomUUID();
+      check.id ??= randomUUID();
+      check.givenUp = true;
+      const { id } = check;
       settings.log.error({ err: cause, decisionId: id }, 'check without a conclusion: denied');
       reply(encodeDeny(problem('indeterminate', 'The gateway could not decide and therefore denied.', id, settings.clock())));
     };
     const timer = setTimeout(() => giveUp(new Error('the deadline is near')), remainingMillis(call, settings));
-    settings.answer(parseCheck(call.request, settings.log)).then(reply, giveUp);
+    settings.answer(parseCheck(call.request, settings.log), check).then(reply, giveUp);
   };
 }
 

@@ -20,38 +20,44 @@ import { z } from 'zod';
 import { releaseAnsweredCalls, releaseClosedStreams } from './closed-streams.ts';
 
 const millis = z.int().min(1);
+const LOCAL = /^(?:unix:|127\.\d+\.\d+\.\d+:|localhost:|\[::1\]:)/;
 
-export const serviceConfiguration = z.strictObject({
-  listen: z
-    .string()
-    .regex(/^(?:unix:.+|[^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$/, 'must be unix:PATH or HOST:PORT')
-    .describe('where Envoy asks: `unix:PATH` (relative to this file) or `HOST:PORT`; a port beyond loopback needs `tls`'),
-  tls: z
-    .strictObject({
-      certificate: z.string().describe("file with this service's certificate chain, PEM; read again when it changes"),
-      key: z.string().describe('file with its private key, PEM'),
-      clientCa: z.string().describe("file with the CA certificates that Envoy's certificate is verified against"),
-      clientNames: z
-        .array(z.string().min(1))
-        .min(1)
-        .describe("subject alternative names (`spiffe://…` or DNS) of which Envoy's certificate must carry one"),
-      serverName: z
-        .string()
-        .optional()
-        .describe("subject alternative name by which Envoy knows this service's certificate; the host of `listen` by default"),
-      envoyCertificate: z.string().optional().describe('file with the certificate chain that `up` and `envoy` give to Envoy'),
-      envoyKey: z.string().optional().describe('file with its private key'),
-    })
-    .optional()
-    .describe('mutual TLS between Envoy and this service'),
-  deadlineMillis: millis.default(800).describe('a check without an answer after this time is denied with 503'),
-  drainSeconds: z
-    .number()
-    .min(0)
-    .max(300)
-    .default(0)
-    .describe('time between NOT_SERVING and the last answer on SIGTERM; longer than Envoy’s health interval'),
-});
+export const serviceConfiguration = z
+  .strictObject({
+    listen: z
+      .string()
+      .regex(/^(?:unix:.+|[^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$/, 'must be unix:PATH or HOST:PORT')
+      .describe('where Envoy asks: `unix:PATH` (relative to this file) or `HOST:PORT`; a port beyond loopback needs `tls`'),
+    tls: z
+      .strictObject({
+        certificate: z.string().describe("file with this service's certificate chain, PEM; read again when it changes"),
+        key: z.string().describe('file with its private key, PEM'),
+        clientCa: z.string().describe("file with the CA certificates that Envoy's certificate is verified against"),
+        clientNames: z
+          .array(z.string().min(1))
+          .min(1)
+          .describe("subject alternative names (`spiffe://…` or DNS) of which Envoy's certificate must carry one"),
+        serverName: z
+          .string()
+          .optional()
+          .describe("subject alternative name by which Envoy knows this service's certificate; the host of `listen` by default"),
+        envoyCertificate: z.string().optional().describe('file with the certificate chain that `up` and `envoy` give to Envoy'),
+        envoyKey: z.string().optional().describe('file with its private key'),
+      })
+      .optional()
+      .describe('mutual TLS between Envoy and this service'),
+    deadlineMillis: millis.default(800).describe('a check without an answer after this time is denied with 503'),
+    drainSeconds: z
+      .number()
+      .min(0)
+      .max(300)
+      .default(0)
+      .describe('time between NOT_SERVING and the last answer on SIGTERM; longer than Envoy’s health interval'),
+  })
+  .refine(({ listen, tls }) => tls !== undefined || LOCAL.test(listen), {
+    path: ['listen'],
+    message: 'is a port beyond loopback: give it `tls`, or anyone who reaches it could ask in the name of Envoy',
+  });
 export type ServiceConfiguration = z.infer<typeof serviceConfiguration>;
 
 export interface RunningServer {

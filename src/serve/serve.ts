@@ -40,8 +40,24 @@ export async function startService(file: string, configuration: Configuration, s
     reload: async () => {
       const { configuration: next } = await loadConfiguration(file);
       const missing = roles.filter(({ role }) => next[role] === undefined);
-      if (missing.length > 0) throw new ConfigurationError(missing.map(({ role }) => `${role}: a role ends only with a restart`));
-      for (const running of roles) await running.reload(next[running.role]);
+      const problems = missing.map(({ role }) => `${role}: a role ends only with a restart`);
+      for (const name of ['control', 'verify', 'sign'] as const)
+        if (configuration[name] === undefined && next[name] !== undefined)
+          problems.push(`${name}: a role begins only with a restart`);
+      if (next.log.level !== configuration.log.level) problems.push('log.level: changes only with a restart');
+      for (const running of roles) {
+        if (next[running.role] === undefined) continue;
+        await running.assertReloadable(next[running.role]).catch((error: unknown) => {
+          if (!(error instanceof ConfigurationError)) throw error;
+          problems.push(...error.problems);
+        });
+      }
+      if (problems.length > 0) throw new ConfigurationError(problems);
+      // The gateway first: what it trusts has to be read by others, which may still fail.
+      const gatewayFirst = roles.toSorted(
+        ({ role: one }, { role: other }) => Number(other === 'verify') - Number(one === 'verify'),
+      );
+      for (const running of gatewayFirst) await running.reload(next[running.role]);
     },
     stop: () => stopAll(roles),
   };

@@ -84,11 +84,10 @@ export async function startControl(configuration: ControlConfiguration, { log, c
           sighted = shown;
         },
       },
+      assertReloadable: async (next) => assertReloadable(current, next as ControlConfiguration),
       reload: async (next) => {
         const reloaded = next as ControlConfiguration;
-        const changed = FIXED.filter((name) => !isDeepStrictEqual(current[name], reloaded[name]));
-        if (changed.length > 0)
-          throw new ConfigurationError(changed.map((name) => `control.${name}: changes only with a restart`));
+        assertReloadable(current, reloaded);
         current = reloaded;
       },
       stop,
@@ -100,3 +99,9 @@ export async function startControl(configuration: ControlConfiguration, { log, c
 }
 
 const FIXED = ['service', 'origin', 'store', 'key', 'maxLogBytes', 'administrators', 'redis', 'events'] as const;
+
+/** @throws {ConfigurationError} */
+function assertReloadable(current: ControlConfiguration, next: ControlConfiguration): void {
+  const changed = FIXED.filter((name) => !isDeepStrictEqual(current[name], next[name]));
+  if (changed.length > 0) throw new ConfigurationError(changed.map((name) => `control.${name}: changes only with a restart`));
+}

@@ -36,11 +36,12 @@ export async function startSign(configuration: SignConfiguration, { log, clock }
   const takeUp = async (next: SignConfiguration) => {
     const bound = await readCredentials(next);
     const isAsBefore = isDeepStrictEqual(sessionPart(next), sessionPart(current)) && isSame(bound, chains.bound);
-    current = next;
     if (!isAsBefore) {
-      chains = new AgentChains(bound, { ...next, clock, log });
-      await chains.session();
+      const renewed = new AgentChains(bound, { ...next, clock, log });
+      await renewed.session();
+      chains = renewed;
     }
+    current = next;
     return !isAsBefore;
   };
   let localSecretHash = await readLocalSecret(configuration);
@@ -80,12 +81,14 @@ export async function startSign(configuration: SignConfiguration, { log, clock }
   return {
     role: 'sign',
     address: server.address,
+    assertReloadable: async (next) => {
+      assertReloadable(current, next as SignConfiguration);
+      await readLocalSecret(next as SignConfiguration);
+      await readCredentials(next as SignConfiguration);
+    },
     reload: async (next) => {
       const reloaded = next as SignConfiguration;
-      const changed: string[] = FIXED.filter((name) => !isDeepStrictEqual(current[name], reloaded[name]));
-      // Envoy sets it on the ports of tasks.
-      if (reloaded.task.header !== current.task.header) changed.push('task.header');
-      if (changed.length > 0) throw new ConfigurationError(changed.map((name) => `sign.${name}: changes only with a restart`));
+      assertReloadable(current, reloaded);
       const secret = await readLocalSecret(reloaded);
       await takeUp(reloaded);
       localSecretHash = secret;
@@ -111,6 +114,14 @@ const FIXED = [
   'taskPorts',
   'delegation',
 ] as const;
+
+/** @throws {ConfigurationError} */
+function assertReloadable(current: SignConfiguration, next: SignConfiguration): void {
+  const changed: string[] = FIXED.filter((name) => !isDeepStrictEqual(current[name], next[name]));
+  // Envoy sets it on the ports of tasks.
+  if (next.task.header !== current.task.header) changed.push('task.header');
+  if (changed.length > 0) throw new ConfigurationError(changed.map((name) => `sign.${name}: changes only with a restart`));
+}
 
 /** @throws {ConfigurationError} */
 async function readLocalSecret({ localSecret }: SignConfiguration): Promise<Buffer> {

@@ -107,6 +107,10 @@ export async function startVerify(
     return {
       role: 'verify',
       address: server.address,
+      assertReloadable: async (next) => {
+        assertVerify(next as VerifyConfiguration, apis);
+        assertReloadable(current, next as VerifyConfiguration);
+      },
       reload: async (next) => {
         const reloaded = next as VerifyConfiguration;
         assertVerify(reloaded, apis);

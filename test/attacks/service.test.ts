@@ -156,6 +156,40 @@ describe('H4 an exception in a stage', () => {
     });
   });
 
+  test('H4 a decision that comes after its caller was told that there is none: its record denies under that id', async () => {
+    const slow = (checks: Checks): Checks => ({
+      ...checks,
+      identity: async (...proofs) => {
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        return checks.identity(...proofs);
+      },
+    });
+    await withGate({ deadlineMillis: 100, changeChecks: slow }, async (gate) => {
+      const ruling = await gate.check(good());
+      expect(ruling).toMatchObject({ allowed: false, status: 503, reason: 'indeterminate' });
+      await expect.poll(() => gate.records.length).toBe(1);
+      const { instance } = JSON.parse(ruling.body);
+      expect(JSON.parse(gate.records[0] ?? '')).toMatchObject({ effect: 'deny', reason: 'indeterminate', decision_id: instance });
+    });
+  });
+
+  test('H4 a record that is late: what was said to be allowed is denied in the last one', async () => {
+    let appended = 0;
+    const beforeAppend = () => {
+      if (appended++ === 0) for (const until = Date.now() + 300; Date.now() < until; );
+    };
+    await withGate({ deadlineMillis: 100, beforeAppend }, async (gate) => {
+      const ruling = await gate.check(good());
+      expect(ruling).toMatchObject({ allowed: false, status: 503 });
+      await expect.poll(() => gate.records.length).toBe(2);
+      const { instance } = JSON.parse(ruling.body);
+      expect(gate.records.map((record) => JSON.parse(record)).map(({ effect, decision_id }) => [effect, decision_id])).toEqual([
+        ['allow', instance],
+        ['deny', instance],
+      ]);
+    });
+  });
+
   test('H4 a stage that never ends', async () => {
     const never = () => new Promise(() => {});
     await withGate({ deadlineMillis: 100, changeChecks: failing('chain', never) }, async (gate) => {

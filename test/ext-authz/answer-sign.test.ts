@@ -46,6 +46,7 @@ async function ask({ fields = {}, root, settings, taskHeader = 'x-agent-task' }:
       fields: new Map(Object.entries({ authorization: ['Bearer secret'], 'content-type': ['application/json'], ...fields })),
       body: Buffer.from('{}'),
     }),
+    { id: undefined, givenUp: false },
   );
   const reply = decode(fullProtos, CHECK_RESPONSE, bytes) as Reply;
   const set = new Map(reply.ok_response?.headers?.map(({ header }) => [header.key, header.value]));
