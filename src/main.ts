@@ -8,6 +8,9 @@ import { shieldIdentifier } from './cli/dashed-identifier.ts';
 import { EXIT, fail } from './cli/output.ts';
 import { surviveUncaught } from './cli/survive-uncaught.ts';
 
+// Before the first thread is made: half of them look names up, and verify what is slower than Ed25519.
+process.env.UV_THREADPOOL_SIZE ??= '16';
+
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 
 const program = new Command('hermesbridge')

@@ -235,3 +235,15 @@ test('a port beyond loopback needs TLS, whichever the role', () => {
       expect(problemsOf(withService(text, listen))).toEqual([]);
   }
 });
+
+test('a secret that stands in the file is refused with what to write instead, and not repeated', () => {
+  const problems = [
+    ...problemsOf(GATEWAY.replace('{ file: openai.key }', 'sk-secret')),
+    ...problemsOf(SIDECAR.replace('{ environment: LOCAL_SECRET }', '{ fil: sk-secret }')),
+  ];
+  expect(problems).toEqual([
+    expect.stringContaining('openai.credential: must be {file: PATH} or {environment: NAME}'),
+    expect.stringContaining('localSecret: must be {file: PATH} or {environment: NAME}'),
+  ]);
+  expect(problems.join()).not.toContain('sk-secret');
+});

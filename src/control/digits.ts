@@ -1,3 +1,5 @@
+// Numbers of paths and queries.
+
 import { z } from 'zod';
 
 /** A number of a path or query, in digits and in no other spelling. */

@@ -7,7 +7,9 @@ import { configuredSubject, subjectName } from './subject-identifier.ts';
 
 const https = z.url({ protocol: /^https$/ });
 const did = z.string().regex(/^did:[a-z0-9]+:[A-Za-z0-9._:%-]+$/, 'must be a DID');
-const secret = z.union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ environment: z.string().min(1) })]);
+const secret = z.union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ environment: z.string().min(1) })], {
+  error: 'must be {file: PATH} or {environment: NAME}: a secret never stands in this file',
+});
 /** An issuer or an audience: compared as text. */
 const party = z.string().min(1).max(1000);
 

@@ -12,6 +12,7 @@ import type { NonceStore } from '../checks/nonce/check-nonce.ts';
 import type { RestrictionsInForce } from '../checks/restriction/check-restriction.ts';
 import { ConfigurationError, type VerifyConfiguration } from '../config.ts';
 import { credentialFile } from '../envoy/credential-file.ts';
+import type { EnvoyBootstrap } from '../envoy/envoy-config.ts';
 import { gatewayBootstrap } from '../envoy/gateway-bootstrap.ts';
 import { makeVerifyAnswer } from '../ext-authz/answer-verify.ts';
 import { makeCheckHandler } from '../ext-authz/authorization-service.ts';
@@ -203,31 +204,33 @@ export async function prepareGatewayEnvoy(
   apis: ReadonlyMap<string, ProviderApi>,
   log: Logger,
 ) {
+  assertVerify(configuration, apis);
+  const bootstrap = gatewayEnvoy(configuration, apis);
+  const credentials: { close(): Promise<void> }[] = [];
+  for (const [name, { credential: source }] of Object.entries(configuration.providers)) {
+    const onChange = ({ error }: { error?: Error | undefined }) =>
+      error
+        ? log.error({ provider: name, err: error }, 'provider key unusable')
+        : log.info({ provider: name }, 'provider key changed');
+    const sdsFile = credentialPath(configuration.envoy.directory ?? '.', name);
+    credentials.push(await credentialFile({ name, source, sdsFile, onChange }));
+  }
+  return { bootstrap, close: async () => void (await Promise.all(credentials.map((credential) => credential.close()))) };
+}
+
+/** @throws for what Envoy would not take */
+export function gatewayEnvoy(configuration: VerifyConfiguration, apis: ReadonlyMap<string, ProviderApi>): EnvoyBootstrap {
   const { envoy, maxRequestBytes, service } = configuration;
   const directory = envoy.directory ?? '.';
-  assertVerify(configuration, apis);
-  const credentials: { close(): Promise<void> }[] = [];
-  const providers = [];
-  for (const [name, provider] of Object.entries(configuration.providers)) {
+  const providers = Object.entries(configuration.providers).flatMap(([name, provider]) => {
     const api = apis.get(provider.api);
     const upstream = api && upstreamOf(provider, api);
-    if (api === undefined || upstream === undefined) continue; // assertVerify refused this
+    if (api === undefined || upstream === undefined) return []; // assertVerify refuses this
     const sdsFile = credentialPath(directory, name);
-    credentials.push(
-      await credentialFile({
-        name,
-        source: provider.credential,
-        sdsFile,
-        onChange: ({ error }) =>
-          error
-            ? log.error({ provider: name, err: error }, 'provider key unusable')
-            : log.info({ provider: name }, 'provider key changed'),
-      }),
-    );
     const trusted = provider.trustedCa === undefined ? {} : { trustedCaFile: provider.trustedCa };
-    providers.push({ name, prefix: `/${name}/`, upstream: new URL(upstream), sdsFile, credential: api.credential, ...trusted });
-  }
-  const bootstrap = gatewayBootstrap({
+    return [{ name, prefix: `/${name}/`, upstream: new URL(upstream), sdsFile, credential: api.credential, ...trusted }];
+  });
+  return gatewayBootstrap({
     listen: listenAddress(envoy.listen),
     ...(envoy.tls && { tls: { certificateFile: envoy.tls.certificate, keyFile: envoy.tls.key } }),
     authorities: authoritiesOf(configuration),
@@ -239,7 +242,6 @@ export async function prepareGatewayEnvoy(
     providers,
     accessLog: envoy.accessLog,
   });
-  return { bootstrap, close: async () => void (await Promise.all(credentials.map((credential) => credential.close()))) };
 }
 
 /** Envoy waits a little longer than the service takes, so that the answer of a late check is still the service's. */

@@ -3,7 +3,9 @@
 import { z } from 'zod';
 import { authorizationDetailsSchema } from '../token/authorization-details.ts';
 
-const secret = z.union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ environment: z.string().min(1) })]);
+const secret = z.union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ environment: z.string().min(1) })], {
+  error: 'must be {file: PATH} or {environment: NAME}: a secret never stands in this file',
+});
 
 const sessionConfiguration = z.strictObject({
   lifetimeMinutes: z

@@ -5,7 +5,9 @@ import { z } from 'zod';
 import type { ProviderApi } from './provider-api.ts';
 
 const secret = z
-  .union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ environment: z.string().min(1) })])
+  .union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ environment: z.string().min(1) })], {
+    error: 'must be {file: PATH} or {environment: NAME}: a secret never stands in this file',
+  })
   .describe("the provider's key: {file: PATH} or {environment: NAME}; Envoy injects it, the service never sends it");
 
 export const providerConfiguration = z.strictObject({

@@ -2,7 +2,9 @@
 
 import { z } from 'zod';
 
-const secretSource = z.union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ environment: z.string().min(1) })]);
+const secretSource = z.union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ environment: z.string().min(1) })], {
+  error: 'must be {file: PATH} or {environment: NAME}: a secret never stands in this file',
+});
 const node = z.string().regex(/^(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}$/, 'must be HOST:PORT');
 
 /** User, password and options have keys of their own: in a URL they would stand in the file, and in messages. */

@@ -1,10 +1,11 @@
 // Fetches a file from a host that a DID names, and so from anyone: over https only, from permitted addresses only, of bounded size
 // and within bounded time, at a bounded rate, each URL once at a time.
 
-import { type LookupAddress, lookup as systemLookup } from 'node:dns';
+import type { LookupAddress } from 'node:dns';
 import { getOver } from './get-over.ts';
 import { checkUrl, type Lookup, lookUp, makeConnectionRules, withConnection } from './guarded-connection.ts';
 import { makeRequestBudget } from './request-budget.ts';
+import { systemLookup } from './system-lookup.ts';
 
 export type { Lookup };
 
