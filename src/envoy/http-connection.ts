@@ -93,7 +93,7 @@ function connectionManager(connection: HttpConnection): EnvoyConfig {
       ...connection.httpFilters,
       extension('envoy.filters.http.router', 'envoy.extensions.filters.http.router.v3.Router', { suppress_envoy_headers: true }),
     ],
-    local_reply_config: { mappers: [replyFor(uncheckedBodyReply), replyFor(noCredentialReply)] },
+    local_reply_config: { mappers: [uncheckedBodyReply, noCredentialReply, ...envoysOwnReplies].map(replyFor) },
     ...(connection.accessLog ? { access_log: [jsonAccessLog()] } : {}),
   };
 }
@@ -119,41 +119,69 @@ function mutateEarly(header: HttpConnection['setHeader']): EnvoyConfig {
   );
 }
 
-/** A reply of Envoy's own, found by its `%RESPONSE_CODE_DETAILS%`, that must say something else to the client. */
+/** A reply of Envoy's own that must say something else to the client, or say it in the form of all other problems. */
 interface LocalReply {
-  details: string;
+  /** CEL, over `response.code` and `response.code_details`. */
+  when: string;
   status: number;
   title: string;
+  detail: string;
+  /** As the SDKs read it. */
+  error: string;
 }
 
 /** RBAC can only answer 403, but the body was too large. */
 const uncheckedBodyReply: LocalReply = {
-  details: `rbac_access_denied_matched_policy[${uncheckedBodyPolicy}]`,
+  when: `response.code_details == 'rbac_access_denied_matched_policy[${uncheckedBodyPolicy}]'`,
   status: 413,
   title: 'Content Too Large',
+  detail: 'The body is larger than is taken here.',
+  error: 'invalid_request_error',
 };
 
 /** The injector's 401 would send the agent looking for a key of its own, when it is the gateway's that is missing. */
 const noCredentialReply: LocalReply = {
-  details: 'failed_to_inject_credential',
+  when: "response.code_details == 'failed_to_inject_credential'",
   status: 503,
   title: 'Provider Credential Missing',
+  detail: 'The gateway has no key for this provider: its operator has to mend that.',
+  error: 'api_error',
 };
 
-function replyFor({ details, status, title }: LocalReply): EnvoyConfig {
+/** What Envoy refuses without a Check, or cannot pass on. A denial of the service is a local reply too, and stays as it is. */
+const envoysOwnReplies: readonly LocalReply[] = (
+  [
+    [400, 'Bad Request', 'The request line or a header is one that is not taken here.', 'invalid_request_error'],
+    [408, 'Request Timeout', 'The request did not arrive in time.', 'invalid_request_error'],
+    [413, 'Content Too Large', 'The body is larger than is taken here.', 'invalid_request_error'],
+    [
+      431,
+      'Request Header Fields Too Large',
+      'There are more header fields, or longer ones, than are taken here.',
+      'invalid_request_error',
+    ],
+    [503, 'Service Unavailable', 'The request could not be decided upon or passed on now: try again.', 'api_error'],
+  ] as const
+).map(([status, title, detail, error]) => ({
+  when: `response.code == ${status} && response.code_details != 'ext_authz_denied'`,
+  ...{ status, title, detail, error },
+}));
+
+function replyFor({ when, status, title, detail, error }: LocalReply): EnvoyConfig {
+  const code = title.toLowerCase().replaceAll(' ', '-');
+  const body = { type: 'about:blank', title, status, detail, error: { type: error, code, message: detail } };
   return {
     filter: {
       extension_filter: extension(
         'envoy.access_loggers.extension_filters.cel',
         'envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter',
-        {
-          expression: `response.code_details == '${details}'`,
-        },
+        { expression: when },
       ),
     },
     status_code: status,
+    ...(status === 503 && { headers_to_add: [{ header: { key: 'retry-after', value: '1' }, append_action: 'ADD_IF_ABSENT' }] }),
     body_format_override: {
-      text_format_source: { inline_string: JSON.stringify({ type: 'about:blank', title, status }) },
+      text_format_source: { inline_string: JSON.stringify(body) },
       content_type: 'application/problem+json',
     },
   };

@@ -230,6 +230,25 @@ describe('the body is checked whole or not forwarded', slow, () => {
     expect(upstream.received).toHaveLength(4);
   });
 
+  test('what Envoy refuses by itself is a problem document that SDKs can read, and a denial of the service stays as it is', async () => {
+    await using upstream = await startUpstream();
+    await using scene = await startScene({ upstream: upstream.url, gateway: { maxRequestBytes: 1000 } });
+    for (const [call, status, code] of [
+      [{ path: '/local/x', body: Buffer.alloc(1001, 97) }, 413, 'content-too-large'],
+      [{ path: '/local/%2f' }, 400, 'bad-request'],
+      [{ path: '/local/x', headers: { x_agent_id: 'a' } }, 400, 'bad-request'],
+    ] as const) {
+      const answer = await post(scene.port, call);
+      expect([answer.status, answer.headers['content-type']]).toEqual([status, 'application/problem+json']);
+      expect(JSON.parse(answer.body)).toMatchObject({
+        type: 'about:blank',
+        status,
+        error: { code, type: 'invalid_request_error' },
+      });
+    }
+    expect(scene.check.checks).toEqual([]);
+  });
+
   test('pinned version: Envoy 1.40 asks for a partial body over HTTP/2, which is why the backstop is there', async () => {
     await using upstream = await startUpstream();
     await using scene = await startScene({ upstream: upstream.url, gateway: { maxRequestBytes: 1000 } });
