@@ -22,6 +22,7 @@ export interface AllowedAccess extends AskedAccess {
 
 /** What the request asks for, before it is held against anything. */
 export interface Asked extends WantedAccess {
+  readonly outputLimit?: string | undefined;
   readonly qualifiedModel: string | undefined;
 }
 
@@ -71,7 +72,11 @@ function readAsked(request: InboundRequest, body: Uint8Array, routes: ProviderRo
   }
   const wanted = operation.wants({ path, query, body: readBody(request, body, operation) });
   const model = wanted.model === undefined ? undefined : (route.aliases.get(wanted.model) ?? wanted.model);
-  return { ...wanted, qualifiedModel: model === undefined ? undefined : `${route.name}/${model}` };
+  return {
+    ...wanted,
+    outputLimit: operation.outputLimit,
+    qualifiedModel: model === undefined ? undefined : `${route.name}/${model}`,
+  };
 }
 
 function readBody(request: InboundRequest, body: Uint8Array, operation: Operation): JsonObject {
@@ -113,9 +118,12 @@ export function findBeyond(asked: Asked, inputBytes: number, details: Authorizat
     return beyond(`The ${of} allows at most ${input_bytes} bytes of input.`);
   if (toolCount !== undefined && tools.length > toolCount) return beyond(`The ${of} allows at most ${toolCount} tools.`);
   if (output_tokens !== undefined && (outputTokens === 'unstated' || outputTokens > output_tokens)) {
-    return beyond(
-      `The ${of} allows at most ${output_tokens} output tokens: state a limit (such as max_completion_tokens, max_output_tokens or max_tokens) that does not exceed it.`,
-    );
+    const { outputLimit } = asked;
+    const instead =
+      outputLimit === undefined
+        ? 'a request of this kind cannot state a limit, so use a capability without max.output_tokens'
+        : `state a limit in ${outputLimit} that does not exceed it`;
+    return beyond(`The ${of} allows at most ${output_tokens} output tokens: ${instead}.`);
   }
   return undefined;
 }

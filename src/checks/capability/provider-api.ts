@@ -37,6 +37,8 @@ export interface Operation {
   readonly body: 'json' | 'multipart' | 'none';
   /** Media types beside application/json under which SDKs send the same JSON. */
   readonly jsonAs?: readonly string[];
+  /** Where a request states the most tokens that its answer may have; absent where it cannot. */
+  readonly outputLimit?: string;
   /** Query parameters the operation understands; any other is refused. */
   readonly query?: readonly string[];
   /** Throws {@link Undetermined} when the request leaves any doubt. */

@@ -15,6 +15,7 @@ const operation = z
     body: z.enum(['json', 'multipart', 'none']),
     query: z.array(z.string().min(1)).optional(),
     jsonAs: z.array(z.string()).optional(),
+    outputLimit: z.string().min(1).optional(),
     wants: z.custom<unknown>((value) => typeof value === 'function', 'must be a function'),
   })
   .refine(({ method, body }) => method === 'POST' || body === 'none', 'only POST has a body');

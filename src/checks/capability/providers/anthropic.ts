@@ -12,7 +12,7 @@ export const provider: ProviderApi = {
   credential: { header: 'x-api-key', prefix: '' },
   baseUrl: { environment: 'ANTHROPIC_BASE_URL', suffix: '' },
   operations: [
-    { method: 'POST', path: '/v1/messages', body: 'json', query: beta, wants: messages },
+    { method: 'POST', path: '/v1/messages', body: 'json', query: beta, outputLimit: 'max_tokens', wants: messages },
     { method: 'POST', path: '/v1/messages/count_tokens', body: 'json', query: beta, wants: countTokens },
     { method: 'GET', path: '/v1/models', body: 'none', query: ['beta', 'limit', 'after_id', 'before_id'], wants: models },
     { method: 'GET', path: '/v1/models/{model}', body: 'none', query: beta, wants: models },

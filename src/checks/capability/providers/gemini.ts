@@ -6,8 +6,21 @@ import { batchEmbed, countTokens, embed, generate, models } from '../readers/gem
 
 function operations(version: string): readonly Operation[] {
   return [
-    { method: 'POST', path: `/${version}/models/{model}:generateContent`, body: 'json', wants: generate },
-    { method: 'POST', path: `/${version}/models/{model}:streamGenerateContent`, body: 'json', query: ['alt'], wants: generate },
+    {
+      method: 'POST',
+      path: `/${version}/models/{model}:generateContent`,
+      body: 'json',
+      outputLimit: 'generationConfig.maxOutputTokens',
+      wants: generate,
+    },
+    {
+      method: 'POST',
+      path: `/${version}/models/{model}:streamGenerateContent`,
+      body: 'json',
+      query: ['alt'],
+      outputLimit: 'generationConfig.maxOutputTokens',
+      wants: generate,
+    },
     { method: 'POST', path: `/${version}/models/{model}:embedContent`, body: 'json', wants: embed },
     { method: 'POST', path: `/${version}/models/{model}:batchEmbedContents`, body: 'json', wants: batchEmbed },
     { method: 'POST', path: `/${version}/models/{model}:countTokens`, body: 'json', wants: countTokens },

@@ -9,8 +9,14 @@ export const provider: ProviderApi = {
   credential: { header: 'authorization', prefix: 'Bearer ' },
   baseUrl: { environment: 'OPENAI_BASE_URL', suffix: '/v1' },
   operations: [
-    { method: 'POST', path: '/v1/chat/completions', body: 'json', wants: chat(modelInBody) },
-    { method: 'POST', path: '/v1/responses', body: 'json', wants: responses(modelInBody) },
+    {
+      method: 'POST',
+      path: '/v1/chat/completions',
+      body: 'json',
+      outputLimit: 'max_completion_tokens',
+      wants: chat(modelInBody),
+    },
+    { method: 'POST', path: '/v1/responses', body: 'json', outputLimit: 'max_output_tokens', wants: responses(modelInBody) },
     { method: 'POST', path: '/v1/embeddings', body: 'json', wants: embeddings(modelInBody) },
     { method: 'POST', path: '/v1/images/generations', body: 'json', wants: images(modelInBody) },
     { method: 'POST', path: '/v1/images/edits', body: 'multipart', wants: images(modelInBody) },
