@@ -87,7 +87,7 @@ function keepLocal(
   };
 }
 
-/** In force with the commit: whatever is acknowledged is in the set. */
+/** In force with the commit at the latest: whatever is acknowledged is in the set. */
 function keepStore(
   store: RestrictionStore,
   set: RestrictionSet,
