@@ -16,6 +16,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 const program = new Command('hermesbridge')
   .description('Identity, capability and record for every LLM call an agent makes: an ext_authz service for stock Envoy.')
   .version(version)
+  .addHelpText('after', '\nExample:\n  hermesbridge up --config gateway.yaml')
   .showHelpAfterError('(add --help for what it takes)')
   .enablePositionalOptions()
   .exitOverride();

@@ -37,7 +37,8 @@ export function addAgentCommands(program: Command): void {
     .summary('register, look at, rotate and deactivate agents')
     .description(
       "An operator's agents: each has a DID in the vault, a key of its own, and a capability that says what it may do.",
-    );
+    )
+    .addHelpText('after', '\nExample:\n  hermesbridge agent register reader --audience gateway.example --model openai/gpt-5*');
   const registering = addHomeOptions(agent.command('register'))
     .summary('register an agent and issue its capability')
     .description(

@@ -36,7 +36,8 @@ export function addCapabilityCommands(program: Command): void {
   const capability = program
     .command('capability')
     .summary('issue, narrow and inspect capabilities')
-    .description('What an operator says one of its agents may do, and what that agent passes on.');
+    .description('What an operator says one of its agents may do, and what that agent passes on.')
+    .addHelpText('after', '\nExample:\n  hermesbridge capability inspect agent.capability');
   const issuing = capability
     .command('issue')
     .summary('issue a root token to an agent')

@@ -16,7 +16,8 @@ export function addEventCommands(program: Command): void {
   const events = program
     .command('events')
     .summary('try security events out')
-    .description('Looks after the receivers of security events that a configuration names (control.events).');
+    .description('Looks after the receivers of security events that a configuration names (control.events).')
+    .addHelpText('after', '\nExample:\n  hermesbridge events send-test --config vault.yaml --receiver siem');
   events
     .command('send-test')
     .summary('send a receiver a verification event')

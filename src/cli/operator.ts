@@ -20,9 +20,8 @@ export function addOperatorCommands(program: Command): void {
   const operator = program
     .command('operator')
     .summary('make, publish, rotate and recover an operator')
-    .description(
-      'An operator owns agents: it registers them in a vault, says what they may do, and signs that with its own key.',
-    );
+    .description('An operator owns agents: it registers them in a vault, says what they may do, and signs that with its own key.')
+    .addHelpText('after', '\nExample:\n  hermesbridge operator init --name acme --vault https://vault.example');
   addHomeOptions(operator.command('init'))
     .summary('make an operator: its DID, its signing key and its recovery key')
     .description('Makes the keys and the DID of an operator, in a folder that only you can enter. Nothing is published yet.')

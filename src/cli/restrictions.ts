@@ -26,7 +26,8 @@ export function addRestrictionsCommands(program: Command): void {
   const restrictions = program
     .command('restrictions')
     .summary('show and verify what was revoked and narrowed')
-    .description('What was revoked, narrowed and lifted: in a vault, or in the store of a gateway.');
+    .description('What was revoked, narrowed and lifted: in a vault, or in the store of a gateway.')
+    .addHelpText('after', '\nExample:\n  hermesbridge restrictions list');
   addHomeOptions(addPlaceOptions(restrictions.command('list')))
     .summary('list restrictions, oldest first')
     .description(

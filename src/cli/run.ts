@@ -38,7 +38,8 @@ export function addRunCommands(program: Command): void {
   const config = program
     .command('config')
     .summary('look at a configuration')
-    .description('Looks at a configuration without running it.');
+    .description('Looks at a configuration without running it.')
+    .addHelpText('after', '\nExample:\n  hermesbridge config check --config gateway.yaml');
   withConfig(config.command('check'))
     .summary('say what is wrong with a configuration')
     .description(

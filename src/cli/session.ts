@@ -22,7 +22,11 @@ const SEEN =
   'Nobody registers a session: sidecars open them offline, and what is shown is what gateways saw. A vault shows an operator its own, and an administrator all.';
 
 export function addSessionCommands(program: Command): void {
-  const session = program.command('session').summary('list, show, narrow and end sessions').description(SEEN);
+  const session = program
+    .command('session')
+    .summary('list, show, narrow and end sessions')
+    .description(SEEN)
+    .addHelpText('after', '\nExample:\n  hermesbridge session list');
   addSightingPlaceOptions(session.command('list'))
     .summary('list the sessions in force')
     .description(`Lists sessions, those that end last first. ${SEEN}`)

@@ -8,7 +8,11 @@ import { type BadDid, verifyVault } from '../stores/sqlite/vault/verify-vault.ts
 import { EXIT, type OutputOptions, print } from './output.ts';
 
 export function addVaultCommands(program: Command): void {
-  const vault = program.command('vault').summary("back up, restore and verify a vault's store").description(DESCRIPTION);
+  const vault = program
+    .command('vault')
+    .summary("back up, restore and verify a vault's store")
+    .description(DESCRIPTION)
+    .addHelpText('after', '\nExample:\n  hermesbridge vault backup --store run/vault.db --out backups/vault.db');
   vault
     .command('backup')
     .summary('copy the store into one file, while its service runs')

@@ -49,7 +49,7 @@ export async function acceptRestriction(body: Uint8Array, settings: AcceptRestri
   // Kept, it would make the feed one that no new gateway could believe.
   if (!holdsForGood)
     throw invalid('restriction.at', 'is not in the time of the key that signed it: set the clock and sign it again');
-  if (entitled.rootAgent !== undefined) settings.rate.take(entitled.rootAgent, restriction.effect === 'revoke');
+  if (entitled.share !== undefined) settings.rate.take(entitled.share, restriction.effect === 'revoke');
   const { outcome, sequence } = await keep(restriction, settings.store);
   // The id is chosen by the author, so that a repetition is one.
   if (outcome === 'taken')

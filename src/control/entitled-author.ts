@@ -15,8 +15,8 @@ export interface AuthorSettings {
 }
 
 export interface Entitled {
-  /** Of an issuer: the agent that its chain began with. */
-  readonly rootAgent: string | undefined;
+  /** Of an issuer: the agent that its chain began with, and how deep the key stands, whose holders share what they may post. */
+  readonly share: string | undefined;
 }
 
 /** @param tokens the chain that an issuer presents @throws {Problem} */
@@ -26,7 +26,7 @@ export async function entitle(
   { operators, administrators, verifyChain }: AuthorSettings,
 ): Promise<Entitled> {
   if (!by.startsWith(THUMBPRINT_URN)) {
-    if (operators().includes(by) || administrators().includes(by)) return { rootAgent: undefined };
+    if (operators().includes(by) || administrators().includes(by)) return { share: undefined };
     throw notEntitled('The author is neither an operator nor an administrator of this vault.');
   }
   if (tokens === undefined) throw notEntitled('An issuer’s key comes with a chain in which a link binds it.', 'chain');
@@ -37,7 +37,7 @@ export async function entitle(
   if (chain.room[place] === 0)
     throw notEntitled('The chain leaves no room below the key, so nothing is the key’s to restrict.', 'chain');
   assertBelow(chain, place, target);
-  return { rootAgent: chain.links[0]?.agent };
+  return { share: `${place} ${chain.links[0]?.agent}` };
 }
 
 /** Keys and tokens stand in one place; agents, sessions and tasks may stand below as well. */
