@@ -1,7 +1,7 @@
 // The embedded store's file: one SQLite database in WAL mode, its schema, and the lock that keeps a second process out.
 // Durable before acknowledged: `synchronous=FULL` syncs the log at every commit, and commits are batched.
 
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 
@@ -57,7 +57,8 @@ export function makeWhole(file: string, make: (database: DatabaseSync) => void):
   try {
     linkSync(made, file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    // Not every volume has links; a rename could replace what another process made first.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') renameSync(made, file);
   } finally {
     rmSync(made, { force: true });
   }
