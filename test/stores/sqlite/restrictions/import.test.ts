@@ -102,8 +102,9 @@ test('a listener who asked for it is told once, when all of it is in force, on e
   await store.import(segmentOf(0, 25), placeOf(0), positionOf(25));
   expect(told).toEqual(['many: 25']);
   await kept(store, 25);
-  // Not where the copy ends: taken over row by row.
-  await store.import(segmentOf(20, 60), placeOf(25), positionOf(60));
+  // Not where the copy ends: taken over row by row, once the store has heard that what came before is kept.
+  const taken = () => store.import(segmentOf(20, 60), placeOf(25), positionOf(60)).then(() => 'taken', String);
+  await expect.poll(taken, { timeout: 5000, interval: 5 }).toBe('taken');
   expect(told).toEqual(['many: 25', 'many: 60']);
   await store.append([restrictionOf(61)], { ...positionOf(60), sequence: 61 });
   expect(told.at(-1)).toBe(61);

@@ -107,7 +107,7 @@ describe('noting', () => {
 
   test('goes on after a batch that could not be written', async () => {
     const store = await start();
-    const other = new DatabaseSync(file);
+    const other = new DatabaseSync(file, { timeout: 5000 });
     other.exec("CREATE TRIGGER full BEFORE INSERT ON links WHEN new.jti = 'full' BEGIN SELECT RAISE(ABORT, 'disk full'); END");
     other.close();
     store.note([link(undefined, { jti: 'full' })], NOW);
