@@ -125,7 +125,7 @@ test('one that could not be kept is in force no more: its author is told so', as
   const store = await openStore();
   const set = setFrom(store);
   const chain = chainWith('jti-1');
-  const other = new DatabaseSync(file);
+  const other = new DatabaseSync(file, { timeout: 5000 });
   other.exec('BEGIN IMMEDIATE');
   const appended = store.append([restrictionOf(1)]);
   expect('revoked' in set.find(chain)).toBe(true);

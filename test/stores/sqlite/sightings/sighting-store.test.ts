@@ -181,7 +181,7 @@ describe('a file that is none', () => {
     writeFileSync(file, 'this is no database, and long enough to be looked at as one');
     await expect(start()).rejects.toThrow(StoreError);
     rmSync(file);
-    const other = new DatabaseSync(file);
+    const other = new DatabaseSync(file, { timeout: 5000 });
     other.exec('CREATE TABLE theirs (x)');
     other.close();
     await expect(start()).rejects.toThrow(/another program/);
