@@ -72,7 +72,9 @@ export class DelegationRefused extends Error {
 export async function delegate(request: DelegationRequest, settings: DelegationSettings): Promise<Delegation> {
   const { above, now } = settings;
   if (above === undefined) throw new DelegationRefused('too-deep', 'The capability leaves no room for a link (del_max_depth).');
-  if (above.expiresAt <= now) throw new DelegationRefused('expired', "The sidecar's capability has expired: issue a new one.");
+  // A link lives for whole seconds, and none may outlive what it is made in.
+  if (above.expiresAt - now < 1000)
+    throw new DelegationRefused('expired', "The sidecar's capability has expired: issue a new one.");
   const claims = above.leaf.untrustedClaims;
   if (request.to === claims.client_id)
     throw new DelegationRefused('not-another-agent', 'This is the agent itself: a delegation is for another agent.', 'to');
@@ -154,5 +156,5 @@ function lifetimeOf({ lifetimeSeconds, task }: DelegationRequest, settings: Dele
   const left = Math.floor((above.expiresAt - settings.now) / 1000);
   // A link that opens a task lives no longer than a task.
   const opensTask = task !== undefined && above.leaf.untrustedClaims.task === undefined;
-  return Math.max(1, Math.min(lifetimeSeconds ?? left, left, opensTask ? settings.taskLifetimeSeconds : left));
+  return Math.min(lifetimeSeconds ?? left, left, opensTask ? settings.taskLifetimeSeconds : left);
 }
