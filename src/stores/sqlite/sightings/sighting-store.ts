@@ -24,7 +24,8 @@ export interface SightingStoreSettings {
   readonly onLost: (count: number, why: string) => void;
 }
 
-const WRITE_MILLIS = 250;
+/** Links that come together change fewer pages than one after the other. */
+const WRITE_MILLIS = 1000;
 const BATCH = 1000;
 const MOST_GATHERED = 20_000;
 const MINUTE = 60_000;
@@ -110,7 +111,10 @@ export class SqliteSightingStore implements SightingSink {
   }
 
   #hear(message: FromSightingWriter): void {
-    if ('written' in message || ('lost' in message && message.lost > 0)) this.#writing = false;
+    if ('written' in message || ('lost' in message && message.lost > 0)) {
+      this.#writing = false;
+      if (this.#gathering.size >= BATCH) this.#write();
+    }
     if ('written' in message && message.written > 0) this.#lose(message.written, 'there is no room for more (verify.sightings)');
     if ('lost' in message) this.#lose(message.lost, message.why);
   }

@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SeenLink } from '../../../../src/sightings/sighting.ts';
+import { type KeptLink, TREE_KINDS } from '../../../../src/sightings/sighting-reader.ts';
 import { StoreError } from '../../../../src/stores/sqlite/database.ts';
 import { openSightingsForReading, readFacts } from '../../../../src/stores/sqlite/sightings/sighting-database.ts';
+import { makeSightingReader } from '../../../../src/stores/sqlite/sightings/sighting-reader.ts';
 import { type SightingStoreSettings, SqliteSightingStore } from '../../../../src/stores/sqlite/sightings/sighting-store.ts';
 import { AGENT, link, NOW, OPERATOR } from '../../../sightings/seen.ts';
 
@@ -189,30 +191,99 @@ describe('a file that is none', () => {
   });
 });
 
+describe('segments', () => {
+  const CHANGE = 'UPDATE links SET number = number + 32768 * CAST(substr(jti, 5, 1) AS INTEGER)';
+
+  test('what lies in several of them is found as if they were one, those that last longest first', async () => {
+    const store = await start();
+    const roots = Array.from({ length: 9 }, (_, at) =>
+      link(undefined, { jti: `jti-${at}`, sid: 'sid', exp: NOW + 100 + (at % 3) }),
+    );
+    const below = roots.map((root, at) => link(root, { jti: `jti-${8 - at}`, agent: 'did:key:zSub', task: 'task' }));
+    store.note([...roots, ...below], NOW);
+    await store.close();
+    const database = new DatabaseSync(file);
+    database.exec(CHANGE);
+    expect(database.prepare('SELECT count(DISTINCT segment) AS count FROM links').get()).toEqual({ count: 9 });
+    database.close();
+
+    const { reader } = await start();
+    const everything = { operator: undefined, endsAfter: 0, limit: 100 };
+    const found = reader.matching('session', 'sid', everything);
+    expect(found.toSorted()).toEqual([...roots, ...below].map(({ tokenHash }) => tokenHash).toSorted());
+    const ends = found.map((hash) => reader.find(hash)?.exp ?? 0);
+    expect(ends).toEqual(ends.toSorted((one, other) => other - one));
+    expect(reader.matching('session', 'sid', { ...everything, limit: 5 })).toEqual(found.slice(0, 5));
+    expect(reader.matching('agent', 'did:key:zSub', { ...everything, operator: OPERATOR })).toHaveLength(9);
+    expect(reader.matching('agent', 'did:key:zSub', { ...everything, operator: 'did:key:zOther' })).toEqual([]);
+    expect(reader.matching('operator', OPERATOR, everything)).toHaveLength(9);
+    for (const [at, root] of roots.entries()) expect(reader.below(root.tokenHash, everything)).toEqual([below[at]?.tokenHash]);
+
+    const pages: string[] = [];
+    for (let after: { exp: number; tokenHash: string } | undefined; ; ) {
+      const page = reader.sessions({ ...everything, agent: AGENT, limit: 2, after });
+      const last = page.at(-1);
+      if (last === undefined) break;
+      pages.push(...page);
+      after = { exp: reader.find(last)?.exp ?? 0, tokenHash: last };
+    }
+    expect(pages.toSorted()).toEqual(roots.map(({ tokenHash }) => tokenHash).toSorted());
+    const [root] = roots;
+    if (root === undefined) throw new Error('no root');
+    const one = { ...root, firstSeen: NOW, lastSeen: NOW, gateway: '' };
+    expect(reader.countWithin(one, { endsAfter: 0, limit: 100 })).toEqual({ tasks: 9, delegations: 9 });
+    expect(reader.countWithin(one, { endsAfter: 0, limit: 3 }).tasks).toBeLessThanOrEqual(3);
+  });
+
+  test('an agent that is full has room made in all of them, in the order in which its links expired', async () => {
+    const store = await start({ maxLinksPerAgent: 9 });
+    const roots = Array.from({ length: 9 }, (_, at) => link(undefined, { jti: `jti-${at}`, exp: NOW + 100 - at }));
+    store.note(roots, NOW);
+    await store.close();
+    const database = new DatabaseSync(file);
+    database.exec(CHANGE);
+    database.close();
+    now = NOW + 95;
+    const again = await start({ maxLinksPerAgent: 9 });
+    again.note([link(undefined)], now);
+    await again.flush();
+    // Those that end at 92 to 95 have gone, and the new one has come.
+    expect(counted()).toEqual([6, 6, 6, 0]);
+  });
+});
+
 test('every look is answered by an index', async () => {
   const store = await start();
   const root = link(undefined);
   store.note([root, link(root, { sid: 's' })], NOW);
   await store.close();
   const database = openSightingsForReading(file);
-  const plans = [
-    `operator = '${OPERATOR}' AND parent IS NULL AND exp > 0 ORDER BY exp DESC`,
-    "agent = 'a' AND exp > 0 ORDER BY exp DESC",
-    "agent = 'a' AND operator = 'o' AND exp > 0 ORDER BY exp DESC",
-    "jti = 'a' AND exp > 0 ORDER BY exp DESC",
-    "jkt = 'a' AND exp > 0 ORDER BY exp DESC",
-    "sid = 'a' AND operator = 'o' AND exp > 0 ORDER BY exp DESC",
-    "task = 'a' AND exp > 0 ORDER BY exp DESC",
-    "parent = 'a' AND exp > 0 ORDER BY exp DESC",
-    "opens_session = 1 AND exp > 0 AND (exp, token_hash) < (5, 'x') ORDER BY exp DESC, token_hash DESC",
-    "operator = 'o' AND opens_session = 1 AND exp > 0 ORDER BY exp DESC, token_hash DESC",
-    "agent = 'o' AND opens_session = 1 AND exp > 0 ORDER BY exp DESC, token_hash DESC",
-  ];
-  for (const where of plans) {
-    const plan = database.prepare(`EXPLAIN QUERY PLAN SELECT token_hash FROM links WHERE ${where} LIMIT 10`).all();
-    expect(plan.map(({ detail }) => String(detail)).join(), where).toMatch(
-      /^SEARCH links USING (?:COVERING )?INDEX \w+ \([^ ]+( AND [^ ]+)*\)$/,
-    );
+  const asked: string[] = [];
+  const prepare = database.prepare.bind(database);
+  database.prepare = (sql) => {
+    asked.push(sql);
+    return prepare(sql);
+  };
+  const reader = makeSightingReader(database);
+  const wanted = { operator: undefined, endsAfter: 0, limit: 10 };
+  const [found] = reader.matching('operator', OPERATOR, wanted);
+  for (const kind of TREE_KINDS) reader.matching(kind, 'a', wanted);
+  reader.below('a', wanted);
+  for (const agent of [undefined, 'a'])
+    for (const after of [undefined, { exp: 5, tokenHash: 'x' }]) reader.sessions({ ...wanted, agent, after });
+  reader.countWithin(reader.find(found ?? '') as KeptLink, wanted);
+  const looks = asked.filter((sql) => sql.includes('FROM links') && !sql.includes('RECURSIVE'));
+  expect(looks.length).toBeGreaterThan(10);
+  for (const sql of looks) {
+    const plan = prepare(`EXPLAIN QUERY PLAN ${sql}`)
+      .all()
+      .map(({ detail }) => String(detail))
+      .filter((detail) => !/^SEARCH operators USING INTEGER PRIMARY KEY/.test(detail));
+    expect(plan.join(), sql).toMatch(/^SEARCH links USING (?:COVERING )?INDEX \w+ \([^ ]+( AND [^ ]+)*\)$/);
+  }
+  for (const sql of asked.filter((each) => each.includes('RECURSIVE'))) {
+    const plan = prepare(`EXPLAIN QUERY PLAN ${sql}`).all();
+    for (const { detail } of plan) expect(String(detail)).not.toMatch(/SCAN links(?! USING COVERING INDEX)|TEMP B-TREE/);
   }
   database.close();
 });
