@@ -155,3 +155,47 @@ test('a view into a larger buffer is read by its own bounds', () => {
   const whole = Buffer.from('xx{"a":1}yy');
   expect(parseStrictJson(new Uint8Array(whole.buffer, whole.byteOffset + 2, 7))).toEqual({ a: 1 });
 });
+
+describe('more parts than any API takes are refused before they are parsed', () => {
+  const array = (count: number, element: string) => `{"a":[${Array.from({ length: count }, () => element).join()}]}`;
+  const members = (count: number, prefix: string) => `{${Array.from({ length: count }, (_, at) => `"${prefix}${at}":1`).join()}}`;
+
+  test.each([
+    ['members', 'members', members(30_001, 'm')],
+    ['members in many objects', 'members', array(30_001, '{"m":1}')],
+    ['empty objects', 'values', array(130_000, '{}')],
+    ['numbers', 'values', array(250_001, '1')],
+    ['strings', 'values', array(125_001, '"x"')],
+    ['strings without a comma, which are no JSON', 'values', '"'.repeat(600_000)],
+    ['arrays in arrays', 'nests too deeply', `{"a":${'['.repeat(500)}${']'.repeat(500)}}`],
+    ['arrays in arrays that never close', 'nests too deeply', '['.repeat(100_000)],
+    ['a long name', 'name is too long', `{"${'n'.repeat(1024)}":1}`],
+    ['escaped names', 'escaped member names', members(1001, '\\u006d')],
+  ])('%s', (_, why, json) => {
+    expect(() => parse(json)).toThrow(`too large: `);
+    expect(() => parse(json)).toThrow(why);
+  });
+
+  test.each([
+    [
+      'a long conversation',
+      JSON.stringify({
+        messages: Array.from({ length: 5000 }, () => ({ role: 'user', content: [{ type: 'text', text: 'x"\n' }] })),
+      }),
+    ],
+    ['tokens to be embedded', JSON.stringify({ input: Array.from({ length: 240_000 }, () => 50_256) })],
+    [
+      'arguments of tools, which are JSON in a string',
+      JSON.stringify({ a: JSON.stringify(Array.from({ length: 200_000 }, () => 'x')) }),
+    ],
+    ['a string of many escapes of every kind', JSON.stringify({ a: '"\\"'.repeat(50_000), b: '\\', c: '"' })],
+    ['a name of 1,023 characters', JSON.stringify({ ['n'.repeat(1023)]: 1 })],
+  ])('%s is taken', (_, json) => {
+    expect(parse(json)).toEqual(JSON.parse(json));
+  });
+
+  test('what does not end is not JSON', () => {
+    for (const json of ['{"a', '{"a":"\\', `{"a":"${'\\"'.repeat(40)}`, '"', '{"a\\"'])
+      expect(() => parse(json)).toThrow('not JSON');
+  });
+});

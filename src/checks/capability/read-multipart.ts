@@ -5,8 +5,7 @@ import { type JsonObject, Undetermined } from './provider-api.ts';
 
 const CONTENT_TYPE = /^multipart\/form-data;[ \t]*boundary=(?:([\w'+.-]{1,70})|"([\w'+.-]{1,70})")$/i;
 const HEADER = /^(content-disposition|content-type|content-length): ([\x20-\x7e\x80-\xff]*)$/i;
-// A semicolon in a filename only where nothing behind it could be taken for a parameter.
-const DISPOSITION = /^form-data; name="([\w.-]{1,64})(\[\w{0,64}\])?"(?:; filename="((?:[^"\\;]|;(?![^"]*=))+)")?$/;
+const DISPOSITION = /^form-data; name="([\w.-]{1,64})(\[\w{0,64}\])?"(?:; filename="([^"\\]+)")?$/;
 const TEXT_TYPE = /^text\/plain(?:; ?charset=utf-8)?$/i;
 const MOST_PARTS = 256;
 const LONGEST_HEAD = 2048;
@@ -66,7 +65,7 @@ function readHead(head: string, length: number): Part {
   }
   const disposition = DISPOSITION.exec(headers.get('content-disposition') ?? '');
   const base = disposition?.[1];
-  if (disposition === null || base === undefined || base === '_charset_') {
+  if (disposition === null || base === undefined || base === '_charset_' || mayHoldParameter(disposition[3])) {
     throw new Undetermined('send `content-disposition: form-data; name="…"` with at most a plain `filename="…"` in every part');
   }
   const isFile = disposition[3] !== undefined;
@@ -77,6 +76,12 @@ function readHead(head: string, length: number): Part {
   if ((headers.get('content-length') ?? String(length)) !== String(length))
     throw new Undetermined('a part is not as long as its `content-length` says');
   return { base, bracket: disposition[2], isFile };
+}
+
+/** A semicolon in a filename is one only where nothing behind it could be taken for a parameter. */
+function mayHoldParameter(filename = ''): boolean {
+  const semicolon = filename.indexOf(';');
+  return semicolon !== -1 && filename.includes('=', semicolon);
 }
 
 /** A name stands once; `x[]` may repeat; `x`, `x[]` and `x[y]` exclude each other, because parsers join them differently. */

@@ -96,6 +96,7 @@ describe('readMultipart', () => {
     ['an extended name', part("Content-Disposition: form-data; name*=utf-8''model")],
     ['an empty filename', part('Content-Disposition: form-data; name="model"; filename=""')],
     ['an escaped quote', part('Content-Disposition: form-data; name="a\\"; filename="x"')],
+    ['many semicolons in a filename', part(`Content-Disposition: form-data; name="file"; filename="${';'.repeat(1900)}="`)],
     ['a semicolon in a filename', part('Content-Disposition: form-data; name="file"; filename="a; name=model"')],
     ['a folded header', part('Content-Disposition: form-data;\r\n name="a"')],
     ['a bare CR in a header', part('Content-Disposition: form-data; name="file"; filename="a\rb"')],
