@@ -7,7 +7,6 @@ import { hash } from 'node:crypto';
 import { z } from 'zod';
 import type { Algorithm, PublicKey } from '../../crypto/public-key.ts';
 import { denied, type Outcome, passed } from '../../outcome.ts';
-import { ownCopy } from '../../request.ts';
 import type { AuthorizationDetails } from '../../token/authorization-details.ts';
 import { parseRootToken } from '../../token/capability-token.ts';
 import { type ChainFault, type ChainForm, findChainFault, readAt, readChainForm, tokenName } from '../../token/chain-form.ts';
@@ -19,13 +18,19 @@ import type { DidDocument } from '../../vault/did-document.ts';
 import type { DidResolver } from '../../vault/resolver.ts';
 import type { WellFormedRequest } from '../form/check-form.ts';
 import type { ClaimedSignature } from '../signature/signature-input.ts';
+import { ChainMemory } from './chain-memory.ts';
 import { type ChainTimes, findLifetimeFault, findUntimely, lifetimeConfiguration, timesOf } from './chain-times.ts';
 import { findUnsigned } from './verify-links.ts';
 import { verifyRoot } from './verify-root.ts';
 
 export const chainConfiguration = z.strictObject({
   ...lifetimeConfiguration,
-  cacheEntries: z.int().min(0).max(1_000_000).default(10_000).describe('verified chains kept in memory'),
+  cacheEntries: z
+    .int()
+    .min(0)
+    .max(1_000_000)
+    .default(10_000)
+    .describe('verified chains of up to 4 KiB kept in memory; a longer one counts as several'),
 });
 export type ChainConfiguration = z.infer<typeof chainConfiguration>;
 
@@ -90,7 +95,7 @@ interface Kept {
 }
 
 export function makeChainCheck(settings: ChainCheckSettings): ChainCheck {
-  const kept = new Map<string, Kept>();
+  const kept = new ChainMemory<Kept>(settings.configuration.cacheEntries);
   return async (wellFormed, claimed, now) => {
     // By the tokens and not by the field: blanks between them would make another entry of the same chain. A String may hold a blank,
     // but no line end, so that no other list has this name.
@@ -103,10 +108,11 @@ export function makeChainCheck(settings: ChainCheckSettings): ChainCheck {
     }
     // Seen for the first time, or its issuer's keys are not what they were.
     const outcome = await verifyChain(wellFormed.untrustedTokens, claimed, settings, now);
-    kept.delete(name);
-    if (outcome.denied) return outcome;
-    if (kept.size >= settings.configuration.cacheEntries) forgetOldest(kept);
-    if (settings.configuration.cacheEntries > 0) kept.set(ownCopy(name), outcome.proof);
+    if (outcome.denied) {
+      kept.forget(name);
+      return outcome;
+    }
+    kept.keep(name, outcome.proof);
     return passed(outcome.proof.chain);
   };
 }
@@ -117,13 +123,6 @@ function holdsStill({ chain, issuer, until }: Kept, resolver: DidResolver, now: 
   const current = resolver.current(chain.operator.did);
   if (!(current instanceof Promise)) return current === issuer;
   return current.then((document) => document === issuer).catch(() => false);
-}
-
-function forgetOldest(kept: Map<string, Kept>): void {
-  for (const key of kept.keys()) {
-    kept.delete(key);
-    return;
-  }
 }
 
 function wrongKey() {
