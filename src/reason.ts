@@ -91,7 +91,7 @@ const entries = {
     status: 429,
     title: 'The key has used up its share of nonces',
     remedy:
-      'One key sent more signed requests within their lifetime than nonce.perKeyLimit allows. Raise the limit if the load is real; otherwise stop the agent.',
+      'One key sent more signed requests within their lifetime than nonce.perKeyLimit allows, or all keys below one root more than four times as many. Raise the limit if the load is real; otherwise stop the agent.',
   },
   revoked: {
     status: 401,

@@ -13,7 +13,9 @@ export const nonceConfiguration = z.strictObject({
     .int()
     .min(1)
     .default(100_000)
-    .describe('most nonces of one key that are kept at a time, so that one agent cannot fill the memory of all; more answer 429'),
+    .describe(
+      'most nonces of one key that are kept at a time, and a quarter of the most of all keys below one root, so that one agent cannot fill the memory of all; more answer 429',
+    ),
 });
 export type NonceConfiguration = z.infer<typeof nonceConfiguration>;
 
@@ -21,6 +23,8 @@ export interface NonceUse {
   /** Name of (key, nonce), see {@link nonceEntry}. */
   readonly entry: string;
   readonly jkt: string;
+  /** Of the key whose holder answers for that one; the same key where it is absent. */
+  readonly rootJkt?: string;
   /** Seconds since the epoch at which the signature says it was made. */
   readonly created: number;
   /** Milliseconds since the epoch until which the signature could be accepted. */
@@ -69,11 +73,12 @@ export async function checkNonce(
   _body: VerifiedBody,
   settings: NonceCheckSettings,
 ): Promise<Outcome<ConsumedNonce>> {
-  const { jkt, created } = signature;
+  const { jkt, rootJkt, created } = signature;
   const entry = nonceEntry(jkt, signature.nonce);
   const retainUntil = (signature.expires + settings.clockSkewSeconds) * 1000;
   const decisionId = settings.newDecisionId();
-  const use = { entry, jkt, created, retainUntil, streamId: request.streamId, signature: signature.signature, decisionId };
+  const { streamId } = request;
+  const use = { entry, jkt, rootJkt, created, retainUntil, streamId, signature: signature.signature, decisionId };
   const verdict = await settings.store.consume(use);
   if (typeof verdict === 'object')
     return passed({ entry, retainUntil, decisionId: verdict.repeated, repeated: true } as ConsumedNonce);
@@ -81,7 +86,10 @@ export async function checkNonce(
     case 'first':
       return passed({ entry, retainUntil, decisionId, repeated: false } as ConsumedNonce);
     case 'quota':
-      return denied('nonce-quota', 'This key sent too many requests within the lifetime of their signatures: slow down.');
+      return denied(
+        'nonce-quota',
+        'This key, or all keys below one root, sent too many requests within the lifetime of their signatures: slow down.',
+      );
     case 'forgotten':
       return denied('signature-expired', 'The signature is older than what this gateway remembers: sign the request again.');
     case 'replayed':

@@ -12,6 +12,8 @@ const SLICES = 16;
 const LEAST_SLICE_MILLIS = 1000;
 /** A slice of some seconds is small, and there are two tables in each. */
 const SHARDS = 64;
+/** Keys below a root cost their holder nothing: so many times one key's share is what they have together. */
+const KEYS_PER_ROOT = 4;
 /** Profile section 4: a Check repeated within this time gets the same answer. */
 export const REPEAT_MILLIS = 2000;
 
@@ -20,7 +22,7 @@ interface Slice {
   latestRetained: number;
   size: number;
   readonly entries: FlatTable;
-  /** Of each key, how many of them it has. */
+  /** Of each key, how many of them it has, and one more; and how many all keys have whose root is bound to it. */
   readonly keys: FlatTable;
 }
 
@@ -65,15 +67,16 @@ export class NonceMemory implements NonceStore {
 
   /** Takes up a nonce that an earlier process accepted. */
   load(entry: string, jkt: string, retainUntil: number): void {
-    if (!this.#has(entry)) this.#add(entry, jkt, retainUntil, this.#settings.monotonic());
+    // Whose root it was is not known any more, for the rest of a window.
+    if (!this.#has(entry)) this.#add(entry, jkt, jkt, retainUntil, this.#settings.monotonic());
   }
 
   consume(use: NonceUse): NonceVerdict {
     const known = this.look(use);
     if (known !== undefined) return known;
-    const { entry, jkt, retainUntil, streamId, signature, decisionId } = use;
+    const { entry, jkt, rootJkt = jkt, retainUntil, streamId, signature, decisionId } = use;
     const now = this.#settings.monotonic();
-    this.#add(entry, jkt, retainUntil, now);
+    this.#add(entry, jkt, rootJkt, retainUntil, now);
     this.#recent.set(entry, { streamId, signature, decisionId, at: now });
     return 'first';
   }
@@ -94,7 +97,11 @@ export class NonceMemory implements NonceStore {
         use.streamId !== '';
       return repeated ? { repeated: first.decisionId } : 'replayed';
     }
-    return this.#countOf(use.jkt) >= this.#settings.perKeyLimit ? 'quota' : undefined;
+    const { perKeyLimit } = this.#settings;
+    const { jkt, rootJkt = jkt } = use;
+    const its = this.#countOf(jkt);
+    const { below } = rootJkt === jkt ? its : this.#countOf(rootJkt);
+    return its.own >= perKeyLimit || below >= perKeyLimit * KEYS_PER_ROOT ? 'quota' : undefined;
   }
 
   #has(entry: string): boolean {
@@ -102,12 +109,18 @@ export class NonceMemory implements NonceStore {
     return this.#slices.some(({ entries }) => entries.find(words));
   }
 
-  #countOf(jkt: string): number {
+  #countOf(jkt: string): { own: number; below: number } {
     const words = nameWords(jkt);
-    return this.#slices.reduce((sum, { keys }) => sum + (keys.find(words) ? keys.first : 0), 0);
+    const count = { own: 0, below: 0 };
+    for (const { keys } of this.#slices) {
+      if (!keys.find(words)) continue;
+      count.own += keys.first - 1;
+      count.below += keys.second;
+    }
+    return count;
   }
 
-  #add(entry: string, jkt: string, retainUntil: number, now: number): void {
+  #add(entry: string, jkt: string, rootJkt: string, retainUntil: number, now: number): void {
     let slice = this.#slices.at(-1);
     if (slice === undefined || slice.closesAt <= now) {
       const tables = { entries: new FlatTable(SHARDS), keys: new FlatTable(SHARDS) };
@@ -117,9 +130,8 @@ export class NonceMemory implements NonceStore {
     slice.latestRetained = Math.max(slice.latestRetained, retainUntil);
     slice.size++;
     slice.entries.put(nameWords(entry), 0, 1, 0);
-    const { keys } = slice;
-    const words = nameWords(jkt);
-    keys.put(words, 0, (keys.find(words) ? keys.first : 0) + 1, 0);
+    count(slice.keys, jkt, 1, jkt === rootJkt ? 1 : 0);
+    if (rootJkt !== jkt) count(slice.keys, rootJkt, 0, 1);
   }
 
   #forget(now: number): void {
@@ -134,4 +146,10 @@ export class NonceMemory implements NonceStore {
       this.#forgottenThrough = Math.max(this.#forgottenThrough, slice.latestRetained);
     }
   }
+}
+
+function count(keys: FlatTable, jkt: string, own: number, below: number): void {
+  const words = nameWords(jkt);
+  const [before, belowBefore] = keys.find(words) ? [keys.first, keys.second] : [1, 0];
+  keys.put(words, 0, before + own, belowBefore + below);
 }

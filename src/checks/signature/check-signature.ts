@@ -14,6 +14,8 @@ declare const verified: unique symbol;
 export interface VerifiedSignature {
   readonly [verified]: true;
   readonly jkt: string;
+  /** Of the key that the chain's root is bound to: whoever has it can make further keys without end. */
+  readonly rootJkt: string;
   readonly nonce: string;
   /** Seconds since the epoch. */
   readonly created: number;
@@ -38,6 +40,7 @@ export async function checkSignature(
   const { nonce, created, expires } = claimed;
   return passed({
     jkt: chain.key.jkt,
+    rootJkt: chain.links[0].jkt,
     nonce,
     created,
     expires,

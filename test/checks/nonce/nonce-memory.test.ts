@@ -19,10 +19,10 @@ function setUp(changes: Partial<ConstructorParameters<typeof NonceMemory>[0]> = 
     ...changes,
   });
   let decisions = 0;
-  const consume = (
-    entry: string,
-    { jkt = 'key', created = 0, retainUntil = 1_000_000, streamId = 'stream', signature = 'sig' } = {},
-  ) => memory.consume({ entry, jkt, created, retainUntil, streamId, signature, decisionId: `decision-${++decisions}` });
+  const consume = (entry: string, changes: Partial<Parameters<typeof memory.consume>[0]> = {}) => {
+    const use = { jkt: 'key', created: 0, retainUntil: 1_000_000, streamId: 'stream', signature: 'sig' };
+    return memory.consume({ entry, ...use, decisionId: `decision-${++decisions}`, ...changes });
+  };
   return { clock, memory, consume };
 }
 
@@ -80,6 +80,22 @@ describe('the quota', () => {
       'quota',
     ]);
     expect(consume('c', { jkt: 'other' })).toBe('first');
+  });
+
+  test('is four times as much for all keys below one root, however many it makes', () => {
+    const { clock, consume } = setUp({ perKeyLimit: 10 });
+    const flood = (rootJkt: string, retainUntil = 1_000_000) =>
+      Array.from({ length: 100 }, (_, at) =>
+        consume(`${rootJkt}-${at}-${retainUntil}`, { jkt: `session-${rootJkt}-${at}`, rootJkt, retainUntil }),
+      );
+    const taken = (verdicts: readonly unknown[]) => verdicts.filter((verdict) => verdict === 'first').length;
+    expect(taken(flood('root'))).toBe(40);
+    expect(taken(flood('other'))).toBe(40);
+    // Its own key has used nothing, but answers for those below it.
+    expect(consume('own', { jkt: 'root' })).toBe('quota');
+    expect(consume('delegated', { jkt: 'root', rootJkt: 'third' })).toBe('first');
+    clock.now += WINDOW + SLICE;
+    expect(taken(flood('root', 2_000_000))).toBe(40);
   });
 
   test('a nonce that was refused for it is not taken', () => {
