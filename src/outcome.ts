@@ -26,6 +26,8 @@ export interface DecidingRestriction {
 /** What a request asks for, in the words of a capability. */
 export interface AskedAccess {
   readonly action: string;
+  /** What it does besides; absent where that is nothing. */
+  readonly also?: readonly string[] | undefined;
   /** `provider/model`, by the name that capabilities use; absent where the operation has no model. */
   readonly model: string | undefined;
   readonly tools: readonly string[];

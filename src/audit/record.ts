@@ -11,6 +11,8 @@ export const RECORD_VERSION = 1;
 
 /** Longest value kept of what an unauthenticated caller chose. */
 const LONGEST = 2048;
+/** A body of megabytes may declare a hundred thousand; APIs take 128 or a few more. */
+const MOST_TOOLS = 256;
 
 /**
  * @param request absent where nothing could be read
@@ -28,6 +30,7 @@ export function writeRecord(decision: Decision, request: InboundRequest | undefi
   return JSON.stringify({
     action: access?.action,
     agents: agent && tokens?.agents,
+    also: access?.also,
     at: new Date(at).toISOString(),
     body_bytes: request?.body.length,
     claimed: request && agent === undefined ? claimedFields(request) : undefined,
@@ -54,7 +57,8 @@ export function writeRecord(decision: Decision, request: InboundRequest | undefi
     signature_input: signature && request && line(request, 'signature-input'),
     task: agent && chain?.leaf.task,
     token_hashes: agent && tokens?.token_hashes,
-    tools: access?.tools,
+    tools: access?.tools.slice(0, MOST_TOOLS),
+    tools_omitted: access === undefined || access.tools.length <= MOST_TOOLS ? undefined : access.tools.length - MOST_TOOLS,
     v: RECORD_VERSION,
   });
 }

@@ -57,6 +57,17 @@ test('what nobody verified stands under claimed, and nothing of it beside', () =
   }
 });
 
+test('tools by the thousand do not all stand in it', async () => {
+  const tools = Array.from({ length: 5000 }, (_, at) => ({ type: 'function', function: { name: `tool_${at}` } }));
+  const body = { model: 'gpt-5-mini', messages: [], tools };
+  for (const capability of [{}, { details: { tools: [] } }]) {
+    const { record } = await run({ request: { body }, capability });
+    const written = members(record);
+    expect(written.tools).toHaveLength(256);
+    expect(written.tools_omitted).toBe(4744);
+  }
+});
+
 test('a prompt, a query and a credential never stand in it, allowed or denied', async () => {
   for (const decision of [
     indeterminate(new Error('SECRET-CAUSE')),

@@ -26,6 +26,13 @@ export interface Asked extends WantedAccess {
   readonly qualifiedModel: string | undefined;
 }
 
+/** What a request must stay within, and whose it is. */
+interface Bound {
+  readonly of: string;
+  readonly details: AuthorizationDetails;
+  readonly restriction?: { readonly id: string; readonly highWaterMark: number };
+}
+
 export function checkCapability(
   request: InboundRequest,
   chain: VerifiedChain,
@@ -33,6 +40,16 @@ export function checkCapability(
   { narrowed, highWaterMark }: UnrestrictedChain,
   routes: ProviderRoutes,
 ): Outcome<AllowedAccess> {
+  const bounds: readonly Bound[] = [
+    { of: 'capability', details: chain.details },
+    ...(chain.operator.ceiling === undefined ? [] : [{ of: "operator's ceiling", details: chain.operator.ceiling }]),
+    ...narrowed.map(({ id, details }) => ({ of: 'narrowing', details, restriction: { id, highWaterMark } })),
+  ];
+  // Before the body is read: who may send little must not make us read much.
+  for (const { of, details, restriction } of bounds) {
+    const tooLong = findTooLong(body.bytes.length, details, of);
+    if (tooLong !== undefined) return { ...tooLong, ...(restriction && { restriction }) };
+  }
   let asked: Asked;
   try {
     asked = readAsked(request, body.bytes, routes);
@@ -40,16 +57,12 @@ export function checkCapability(
     if (error instanceof Undetermined) return denied('capability-insufficient', error.message);
     throw error;
   }
-  const beyond =
-    findBeyond(asked, body.bytes.length, chain.details, 'capability') ??
-    (chain.operator.ceiling && findBeyond(asked, body.bytes.length, chain.operator.ceiling, "operator's ceiling"));
-  const { action, tools, qualifiedModel: model } = asked;
-  if (beyond !== undefined) return { ...beyond, asked: { action, model, tools } };
-  for (const { id, details } of narrowed) {
-    const further = findBeyond(asked, body.bytes.length, details, 'narrowing');
-    if (further !== undefined) return { ...further, asked: { action, model, tools }, restriction: { id, highWaterMark } };
+  const { action, also, tools, qualifiedModel: model } = asked;
+  for (const { of, details, restriction } of bounds) {
+    const beyond = findBeyond(asked, body.bytes.length, details, of);
+    if (beyond !== undefined) return { ...beyond, asked: { action, also, model, tools }, ...(restriction && { restriction }) };
   }
-  return passed({ action, model, tools } as AllowedAccess);
+  return passed({ action, also, model, tools } as AllowedAccess);
 }
 
 /** @throws {Undetermined} */
@@ -103,19 +116,25 @@ function readBody(request: InboundRequest, body: Uint8Array, operation: Operatio
   return value as JsonObject;
 }
 
+function findTooLong(inputBytes: number, details: AuthorizationDetails, of: string): Denied | undefined {
+  const most = details.max?.input_bytes;
+  return most === undefined || inputBytes <= most ? undefined : beyond(`The ${of} allows at most ${most} bytes of input.`);
+}
+
 /** `of` says whose limit it is; limits may be told to the caller, since they are its own. */
 export function findBeyond(asked: Asked, inputBytes: number, details: AuthorizationDetails, of: string): Denied | undefined {
-  const { action, tools, outputTokens, qualifiedModel } = asked;
-  if (!details.actions.includes(action)) return beyond(`The ${of} does not include the action "${action}".`);
+  const { action, also = [], tools, outputTokens, qualifiedModel } = asked;
+  const missing = [action, ...also].find((each) => !details.actions.includes(each));
+  if (missing !== undefined) return beyond(`The ${of} does not include the action "${missing}".`);
   if (qualifiedModel !== undefined && !details.models?.some((pattern) => covers(pattern, qualifiedModel))) {
     return beyond(`The ${of} does not include the model that the request names.`);
   }
   if (details.tools !== undefined && !tools.every((tool) => details.tools?.some((pattern) => covers(pattern, tool)))) {
     return beyond(`The ${of} does not include every tool that the request declares.`);
   }
-  const { output_tokens, input_bytes, tools: toolCount } = details.max ?? {};
-  if (input_bytes !== undefined && inputBytes > input_bytes)
-    return beyond(`The ${of} allows at most ${input_bytes} bytes of input.`);
+  const { output_tokens, tools: toolCount } = details.max ?? {};
+  const tooLong = findTooLong(inputBytes, details, of);
+  if (tooLong !== undefined) return tooLong;
   if (toolCount !== undefined && tools.length > toolCount) return beyond(`The ${of} allows at most ${toolCount} tools.`);
   if (output_tokens !== undefined && (outputTokens === 'unstated' || outputTokens > output_tokens)) {
     const { outputLimit } = asked;

@@ -11,6 +11,8 @@ export type JsonObject = { [member: string]: Json };
 /** What a request asks for, in the words a capability is written in. */
 export interface WantedAccess {
   readonly action: Action;
+  /** What it does besides, each of which must be allowed too: an answer in pictures or sound. */
+  readonly also?: readonly Action[];
   /** The provider's own name of the model, not prefixed; absent only where the operation has no model (a list of models). */
   readonly model?: string;
   /** Every tool the request declares, provider-side ones included; MCP servers as `mcp:server/tool` or `mcp:server/*`. */

@@ -93,6 +93,7 @@ describe('invoke', () => {
     ['Llama', 'meta.llama3-1-70b-instruct-v1:0', { prompt: 'x', max_gen_len: 5 }, 'chat', [], 5],
     ['Llama without a limit', 'us.meta.llama3-1-70b-instruct-v1:0', { prompt: 'x', max_tokens: 5 }, 'chat', [], 'unstated'],
     ['Mistral', 'mistral.mistral-large-2402-v1:0', { prompt: 'x', max_tokens: 5 }, 'chat', [], 5],
+    ['Mistral, many answers', 'mistral.mistral-large-2402-v1:0', { prompt: 'x', max_tokens: 5, n: 100 }, 'chat', [], 500],
     ['Titan', 'amazon.titan-text-express-v1', { inputText: 'x', textGenerationConfig: { maxTokenCount: 5 } }, 'chat', [], 5],
     ['Nova with a limit', 'amazon.nova-lite-v1:0', { messages, inferenceConfig: { maxTokens: 5 } }, 'chat', [], 5],
     ['Titan embeddings', 'amazon.titan-embed-text-v2:0', { inputText: 'x' }, 'embed', [], 0],

@@ -139,6 +139,21 @@ describe('the other operations', () => {
     expect(refusal(() => wantsOf(provider, 'POST', `${M}:${verb}`, body))).toMatch(/differs from the model/);
   });
 
+  it.each<[unknown, unknown]>([
+    [['TEXT'], undefined],
+    [['IMAGE'], ['image']],
+    [['TEXT', 'AUDIO'], ['audio']],
+    [undefined, undefined],
+  ])('an answer in %j is these actions too: %j', (responseModalities, also) => {
+    const body = { contents, generationConfig: { responseModalities } } as JsonObject;
+    expect(wantsOf(provider, 'POST', `${M}:generateContent`, body)).toMatchObject({ action: 'chat' });
+    expect(wantsOf(provider, 'POST', `${M}:generateContent`, body).also).toEqual(also);
+  });
+  it.each([['IMAGE'], [[2]], [['image']], [['VIDEO']], [[['IMAGE']]]])('refuses modalities of %j', (responseModalities) => {
+    const body = { contents, generationConfig: { response_modalities: responseModalities } } as JsonObject;
+    expect(refusal(() => wantsOf(provider, 'POST', `${M}:streamGenerateContent`, body))).toMatch(/responseModalities/);
+  });
+
   it('models', () => {
     expect(wantsOf(provider, 'GET', '/v1beta/models?pageSize=5', {})).toEqual({ action: 'models', tools: [], outputTokens: 0 });
     expect(wantsOf(provider, 'GET', M, {}).model).toBe('gemini-2.5-flash');

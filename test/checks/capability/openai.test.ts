@@ -80,8 +80,18 @@ describe('chat completions', () => {
     ['an unsafe product', { max_tokens: 2 ** 52, n: 4 }, /too large/],
     ['n of zero', { max_tokens: 1, n: 0 }, /`n`/],
     ['n as string', { n: '100' }, /`n`/],
+    ['an unknown modality', { modalities: ['text', 'video'] }, /every entry of `modalities` must be one of text, audio/],
+    ['a modality as string', { modalities: 'audio' }, /`modalities` must be an array/],
   ])('refuses %s', (_, more, message) => {
     expect(refusal(() => post(more))).toMatch(message);
+  });
+
+  it('an answer in sound is audio as well as chat', () => {
+    expect(post({ modalities: ['text', 'audio'], audio: { voice: 'alloy', format: 'mp3' } })).toMatchObject({
+      action: 'chat',
+      also: ['audio'],
+    });
+    expect(post({ modalities: ['text'] })).toEqual(wants('chat', 'gpt-5-mini', [], 'unstated'));
   });
 
   it.each([
@@ -224,6 +234,8 @@ describe('responses', () => {
       { previous_response_id: 'resp_1', input: [{ type: 'item_reference', id: 'i' }, { id: 'j' }] },
       ['stored:item_reference', 'stored:item_reference', 'stored:previous_response_id'],
     ],
+    ['a message without content, or a reference', { input: [{ id: 'msg_1', role: 'user' }] }, ['stored:item_reference']],
+    ['no background', { background: false }, []],
     ['conversation', { conversation: { id: 'conv' } }, ['stored:conversation']],
   ])('%s', (_, more, tools) => {
     expect(post({ ...more, max_output_tokens: 100 })).toEqual(wants('chat', 'gpt-5', tools, 100));
@@ -231,6 +243,8 @@ describe('responses', () => {
 
   it.each<[string, JsonObject, RegExp]>([
     ['a stored prompt', { prompt: { id: 'pmpt_1' } }, /held by the provider; send `model`/],
+    ['an answer that outlasts the request', { background: true, store: true }, /`background` is not allowed/],
+    ['one that may', { background: 'false' }, /`background` is not allowed/],
     ['no model', { model: null }, /^send `model`/],
     [
       'an image model inside a tool',

@@ -4,7 +4,7 @@
 import { type JsonObject, type OperationInput, Undetermined, type WantedAccess } from '../provider-api.ts';
 import { claudeOnBedrock } from './anthropic-body.ts';
 import { declared } from './anthropic-tools.ts';
-import { asObject, count, modelName, objects, onlyKnown, quoted, read, toolName } from './members.ts';
+import { asObject, count, modelName, objects, onlyKnown, quoted, read, times, toolName } from './members.ts';
 import { refuseToolsInMessages } from './openai-tools.ts';
 
 const words = (text: string): ReadonlySet<string> => new Set(text.split(/\s+/));
@@ -63,7 +63,7 @@ export function invoke({ path, body }: OperationInput): WantedAccess {
   if (DRAWS.test(model)) return { action: 'image', model, tools, outputTokens: 'unstated' };
   if (NO_CHAT.test(model))
     throw new Undetermined('this model makes something else than text: no action of a capability is for it');
-  return { action: 'chat', model, tools, outputTokens: statedTokens(body, model) ?? 'unstated' };
+  return { action: 'chat', model, tools, outputTokens: times(statedTokens(body, model), count(body, 'n', 1)) };
 }
 
 /** Where the family of the model reads its limit; another member would be passed over there. */

@@ -3,7 +3,7 @@
 
 import { type Json, type JsonObject, type OperationInput, Undetermined, type WantedAccess } from '../provider-api.ts';
 import { type Members, members, repeated } from './gemini-members.ts';
-import { asObject, count, labelName, modelName, queryIsOneOf, times, toolName } from './members.ts';
+import { asObject, count, furtherActions, labelName, modelName, queryIsOneOf, times, toolName } from './members.ts';
 
 const words = (text: string): ReadonlySet<string> => new Set(text.split(/\s+/));
 
@@ -14,6 +14,8 @@ const GENERATION =
   words(`stop_sequences response_mime_type response_schema response_json_schema _response_json_schema response_modalities
   candidate_count max_output_tokens temperature top_p top_k seed presence_penalty frequency_penalty response_logprobs logprobs
   enable_enhanced_civic_answers speech_config thinking_config image_config media_resolution audio_timestamp audio_transcription_config response_format`);
+/** Google takes the names as they stand here, and numbers for them, which are refused. */
+const MODALITIES = { MODALITY_UNSPECIFIED: undefined, TEXT: undefined, IMAGE: 'image', AUDIO: 'audio' } as const;
 const EMBED = words('model content task_type title output_dimensionality');
 const BATCH = words('model requests');
 const COUNT = words('model contents generate_content_request');
@@ -65,7 +67,9 @@ function generation(content: JsonObject, model: string): WantedAccess {
   const limits = Object.fromEntries([...config].filter(([name]) => name === 'max_output_tokens' || name === 'candidate_count'));
   // Google reads 0 as "not set", so the least is 1.
   const tokens = times(count(limits, 'max_output_tokens', 1), count(limits, 'candidate_count', 1));
-  return { action: 'chat', model, tools: repeated(body.get('tools'), '`tools`').flatMap(toolsOf), outputTokens: tokens };
+  const further = furtherActions(config.get('response_modalities'), '`responseModalities`', MODALITIES);
+  const tools = repeated(body.get('tools'), '`tools`').flatMap(toolsOf);
+  return { action: 'chat', ...further, model, tools, outputTokens: tokens };
 }
 
 /** One entry of `tools` can hold several tools, each under a member of its own. */

@@ -1,6 +1,7 @@
 // Strict reading of single members of a verified JSON body; every doubt is an `Undetermined` (profile section 3).
 // Messages repeat short member names only, never a value that the agent sent.
 
+import type { Action } from '../../../token/authorization-details.ts';
 import { type Json, type JsonObject, Undetermined } from '../provider-api.ts';
 
 const SHORT_NAME = /^[\w.$[\]-]{1,40}$/;
@@ -107,6 +108,22 @@ export function times(tokens: number | undefined, answers: number | undefined): 
   const product = tokens * (answers ?? 1);
   if (!Number.isSafeInteger(product)) throw new Undetermined('the limit of output tokens is too large; send a smaller one');
   return product;
+}
+
+/** What an answer in `modalities` does besides text. `known` maps each of their names to its action. */
+export function furtherActions(
+  modalities: Json | undefined,
+  where: string,
+  known: Readonly<Record<string, Action | undefined>>,
+): { readonly also?: readonly Action[] } {
+  if (modalities === undefined) return {};
+  if (!Array.isArray(modalities)) throw new Undetermined(`${where} must be an array`);
+  const also = modalities.flatMap((name) => {
+    if (typeof name !== 'string' || !Object.hasOwn(known, name))
+      throw new Undetermined(`every entry of ${where} must be one of ${Object.keys(known).join(', ')}`);
+    return known[name] ?? [];
+  });
+  return also.length > 0 ? { also } : {};
 }
 
 /** A query parameter, where given, must be one of `values`. */

@@ -2,7 +2,7 @@
 // Members are closed lists (profile section 3): a new one is added here after it is known to name no model and no tool.
 
 import { type JsonObject, type OperationInput, Undetermined, type WantedAccess } from '../provider-api.ts';
-import { count, modelName, onlyTold, read, refuse, times } from './members.ts';
+import { count, furtherActions, modelName, onlyTold, read, refuse, times } from './members.ts';
 import { chatTools, responsesTools } from './openai-tools.ts';
 
 type Wants = (input: OperationInput) => WantedAccess;
@@ -42,7 +42,9 @@ export function chat(model: ModelOf, extra: readonly string[] = []): Wants {
     refuse(body, ANOTHER_MODEL);
     const limits = [count(body, 'max_completion_tokens', 1), count(body, 'max_tokens', 1)].filter((limit) => limit !== undefined);
     const tokens = limits.length === 0 ? undefined : Math.max(...limits);
-    return { action: 'chat', model: model(input), tools: chatTools(body), outputTokens: times(tokens, count(body, 'n', 1)) };
+    const further = furtherActions(read(body, 'modalities'), '`modalities`', { text: undefined, audio: 'audio' });
+    const outputTokens = times(tokens, count(body, 'n', 1));
+    return { action: 'chat', ...further, model: model(input), tools: chatTools(body), outputTokens };
   };
 }
 
@@ -55,6 +57,8 @@ export function responses(model: ModelOf): Wants {
       ...ANOTHER_MODEL,
       prompt: 'its model and tools are held by the provider; send `model`, `instructions` and `tools` instead',
     });
+    if (read(body, 'background') !== undefined && body.background !== false)
+      throw new Undetermined('`background` is not allowed: its answer would outlast the request that is judged; leave it out');
     const tokens = count(body, 'max_output_tokens', 1);
     // A compaction is a further answer that the limit does not speak of.
     const compacts = read(body, 'context_management') !== undefined;

@@ -56,7 +56,9 @@ export function responsesTools(body: JsonObject): readonly string[] {
 
 function inputItemTools(item: JsonObject): readonly string[] {
   const type = read(item, 'type');
-  if (type === 'item_reference' || (type === undefined && read(item, 'role') === undefined)) return ['stored:item_reference'];
+  // Without a type it is a message only with what makes one; with an id alone it may be read as a reference.
+  const isMessage = read(item, 'role') !== undefined && read(item, 'content') !== undefined;
+  if (type === 'item_reference' || (type === undefined && !isMessage)) return ['stored:item_reference'];
   if (type === 'additional_tools' || type === 'tool_search_output') return responsesToolList(item);
   // An `mcp_list_tools` item repeats what a server offered; it can be called only through an `mcp` tool, read elsewhere.
   if (type !== 'mcp_list_tools' && Object.hasOwn(item, 'tools'))
