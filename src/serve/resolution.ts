@@ -10,7 +10,7 @@ import type { Sighted } from '../sightings/judge-link.ts';
 import { SqliteSeenLogs } from '../stores/sqlite/seen-logs/seen-logs.ts';
 import type { ResolutionConfiguration } from '../vault/configuration.ts';
 import { type DidDocument, UnavailableDid, UnknownDid } from '../vault/did-document.ts';
-import { locationOfDidWebvh } from '../vault/did-location.ts';
+import { locationOfDidWebvh, scidOf, whetherAt } from '../vault/did-location.ts';
 import { makeWebSource } from '../vault/did-web.ts';
 import { FailedFetch, NotFound, RefusedFetch } from '../vault/fetch/fetch-error.ts';
 import { type GuardedFetch, makeGuardedFetch } from '../vault/fetch/guarded-fetch.ts';
@@ -73,8 +73,8 @@ export async function startResolution(settings: ResolutionSettings): Promise<Res
   const guarded = makeGuardedFetch(rules);
   const seen = await SqliteSeenLogs.open(seenFile);
   const verifier = LogVerifier.start();
-  const readLog = (did: string) =>
-    localVault && isServedBy(did, localVault.origin) ? readLocal(did, localVault.store) : fetchLog(did, guarded);
+  const isLocal = localVault && whetherAt(localVault.origin);
+  const readLog = (did: string) => (localVault && isLocal?.(did) ? readLocal(did, localVault.store) : fetchLog(did, guarded));
   const resolver = new Resolver({
     ...configuration,
     sources: {
@@ -97,7 +97,7 @@ export async function startResolution(settings: ResolutionSettings): Promise<Res
       origin,
       fetch: (url) => news.fetch(url, ['application/json']),
       onChanged: (did) => resolver.changed(did),
-      onLost: () => resolver.changedWhere((did) => isServedBy(did, origin)),
+      onLost: () => resolver.changedWhere(whetherAt(origin)),
       onState: (state, err) =>
         state === 'following'
           ? log.info({ vault: origin }, 'following the vault')
@@ -112,7 +112,7 @@ export async function startResolution(settings: ResolutionSettings): Promise<Res
       const served = await readLog(did);
       const verified = await verifier.verify({ did, ...served, now: clock(), maxBytes: configuration.maxBytes });
       // What ends before a version that was seen would let a key go on that was rotated out in it.
-      const before = seen.find(locationOfDidWebvh(did).scid);
+      const before = seen.find(scidOf(did));
       const broken = before && findBreak(verified, before);
       if (broken !== undefined) throw new UnknownDid(broken);
       return keyHistory(did, served.log);
@@ -128,15 +128,6 @@ export async function startResolution(settings: ResolutionSettings): Promise<Res
       await seen.close();
     },
   };
-}
-
-function isServedBy(did: string, origin: string): boolean {
-  if (!did.startsWith('did:webvh:')) return false;
-  try {
-    return locationOfDidWebvh(did).origin === new URL(origin).origin;
-  } catch {
-    return false;
-  }
 }
 
 function readLocal(did: string, store: VaultStore): ServedLog {

@@ -39,6 +39,25 @@ export function locationOfDidWebvh(did: string): DidWebvhLocation {
   return { scid, origin: log.origin, log, witness: fileAt(location, 'did-witness.json'), path: log.pathname };
 }
 
+/** Of a DID whose location was looked at, or is looked up by its whole text anyway. @throws {UnknownDid} */
+export function scidOf(did: string): string {
+  return splitDidWebvh(did)[0];
+}
+
+/**
+ * Tells by their text alone which DIDs have their logs at an origin; whether such a DID can exist is not looked at.
+ * @param origin `https://host` or `https://host:port`
+ */
+export function whetherAt(origin: string): (did: string) => boolean {
+  const { hostname, port } = new URL(origin);
+  // A DID may spell its host either way.
+  const hosts = new Set([hostname, domainToUnicode(hostname)].map((name) => (port === '' ? name : `${name}%3A${port}`)));
+  return (did) => {
+    const host = did.startsWith('did:webvh:') ? did.split(':', 4)[3] : undefined;
+    return host !== undefined && hosts.has(host);
+  };
+}
+
 /** What stands after `did:webvh:SCID:`: host, port and path as the DID spells them. @throws {UnknownDid} */
 export function didWebvhLocationPart(did: string): string {
   const [, rest] = splitDidWebvh(did);

@@ -4,7 +4,7 @@
 import { hash } from 'node:crypto';
 import { parseStrictJson } from '../crypto/strict-json.ts';
 import { type DidDocument, UnavailableDid, UnknownDid } from './did-document.ts';
-import { locationOfDidWebvh } from './did-location.ts';
+import { scidOf } from './did-location.ts';
 import { readDidDocument } from './read-did-document.ts';
 import type { DocumentSource } from './resolver.ts';
 import type { SeenLog, SeenLogs } from './seen-logs.ts';
@@ -18,7 +18,7 @@ export interface ServedLog {
 }
 
 export interface WebvhSettings {
-  /** @throws {UnknownDid} or {@link UnavailableDid} */
+  /** Judges where a DID points to before it goes there. @throws {UnknownDid} or {@link UnavailableDid} */
   readonly readLog: (did: string) => Promise<ServedLog> | ServedLog;
   /** @throws {InvalidLog} */
   readonly verify: (request: { did: string; log: string; witness: string | undefined; now: number }) => Promise<VerifiedLog>;
@@ -32,8 +32,8 @@ export interface WebvhSettings {
 export function makeWebvhSource(settings: WebvhSettings): DocumentSource {
   const { readLog, verify, seen, clock, onRollback } = settings;
   return async (did) => {
-    const { scid } = locationOfDidWebvh(did);
     const served = await readLog(did);
+    const scid = scidOf(did);
     const digest = hash('sha256', `${served.log}\0${served.witness ?? ''}`, 'base64url');
     const known = seen.find(scid);
     if (known?.digest === digest) return { document: reopen(did, served.log, known), ttlSeconds: known.ttl };

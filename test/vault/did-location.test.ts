@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { UnknownDid } from '../../src/vault/did-document.ts';
-import { didWebvhLocationPart, locationOfDidWeb, locationOfDidWebvh } from '../../src/vault/did-location.ts';
+import { didWebvhLocationPart, locationOfDidWeb, locationOfDidWebvh, scidOf, whetherAt } from '../../src/vault/did-location.ts';
 
 const SCID = 'QmPEQVM1JPTyrvEgBcDXwjK4TeyLGSX1PxjgyeAisdWM1p';
 const webvh = (rest: string) => `did:webvh:${SCID}:${rest}`;
@@ -160,6 +160,24 @@ describe('refused before anything is looked up', () => {
 
   test.each(['', 'Qm', `${SCID}a`, `${SCID.slice(0, 45)}0`, '{SCID}'])('an SCID that is none: %j', (scid) => {
     expect(() => locationOfDidWebvh(`did:webvh:${scid}:example.com`)).toThrow(/SCID/);
+  });
+
+  test.each([
+    ['https://example.com', 'example.com:agents:a', true],
+    ['https://example.com', 'example.com', true],
+    ['https://example.com/', 'example.com:a', true],
+    ['https://example.com', 'example.com%3A8443:a', false],
+    ['https://example.com', 'example.com.evil.test:a', false],
+    ['https://example.com', 'evil.test:example.com', false],
+    ['https://example.com:8443', 'example.com%3A8443:a', true],
+    ['https://example.com:8443', 'example.com:8443:a', false],
+    ['https://xn--bcher-kva.example', 'bücher.example:a', true],
+    ['https://bücher.example', 'xn--bcher-kva.example:a', true],
+  ])('whether the log of one is at %s: %s', (origin, rest, at) => {
+    expect(whetherAt(origin)(webvh(rest))).toBe(at);
+    if (at && new URL(origin).origin === origin) expect(locationOfDidWebvh(webvh(rest)).origin).toBe(origin);
+    expect(whetherAt(origin)(`did:web:${rest}`)).toBe(false);
+    expect(scidOf(webvh(rest))).toBe(SCID);
   });
 
   test('another method, or nothing after the SCID', () => {

@@ -340,7 +340,7 @@ describe('JSON that two readers could read differently', () => {
     ['a member twice', log.replace('"state":{', '"state":{"controller":"did:x:y",'), 'repeated'],
     ['an entry member twice', log.replace('{"versionId"', '{"state":{},"versionId"'), 'repeated'],
     ['__proto__', log.replace('"state":{', '"state":{"__proto__":{},'), '__proto__'],
-    ['nesting without end', log.replace('"state":{', `"state":{"x":${'['.repeat(5000)}${']'.repeat(5000)},`), 'deeper'],
+    ['nesting without end', log.replace('"state":{', `"state":{"x":${'['.repeat(5000)}${']'.repeat(5000)},`), 'nests too deeply'],
     ['a number without end', log.replace('"state":{', '"state":{"x":1e999,'), 'too large'],
     ['an array as an entry', '[]', 'entry 1'],
     ['no JSON', 'x', 'not JSON'],
